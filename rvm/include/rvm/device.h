@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The one seam to the medium. Everything that librvm and the filesystem read or write goes through
+// a Device; faults, recordings and memory disks are other implementations of this class.
+//
+// What is assumed of a medium (docs/PROMISES.md, assumptions): between two completed flushes any
+// subset of the written sectors (512 bytes) may survive a power loss, in any order; a sector that
+// was being written may hold garbage. After a completed flush, everything written before it is
+// there. A failed flush says nothing about what survived, and neither does a later one.
+//
+// Thread rules: all calls may be made from any thread at the same time. Overlapping concurrent
+// writes leave unspecified bytes. A flush covers every write that returned before it was called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "rvm/error.h"
+
+namespace rvm {
+
+inline constexpr uint64_t kSectorBytes = 512;
+
+class Device {
+ public:
+  Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  virtual ~Device() = default;
+
+  // Reads exactly out.size() bytes at `offset` (bytes). Reading beyond size() is out_of_range;
+  // holes read as zeros. Errors: io, out_of_range.
+  virtual Result<void> read(uint64_t offset, std::span<std::byte> out) = 0;
+
+  // Writes all bytes or fails. A file grows when written beyond its end; other devices answer
+  // out_of_range. Errors: io, no_space, out_of_range, read_only.
+  virtual Result<void> write(uint64_t offset, std::span<const std::byte> in) = 0;
+
+  // Makes everything written before the call durable. Errors: io.
+  virtual Result<void> flush() = 0;
+
+  // The bytes are not needed any more. On a file a hole is punched and the range reads as zeros;
+  // on other devices what the range reads afterwards is unspecified. A device that cannot do it
+  // succeeds without doing anything. Errors: io.
+  virtual Result<void> discard(uint64_t offset, uint64_t length) = 0;
+
+  // Reserves host space for the range (growing a file if needed), so that later writes to it do
+  // not meet no_space. A host that cannot reserve succeeds after growing the file. The content of
+  // never-written bytes is zeros. Errors: io, no_space, out_of_range.
+  virtual Result<void> allocate(uint64_t offset, uint64_t length) = 0;
+
+  // Bytes. For a file its current length.
+  virtual uint64_t size() const = 0;
+
+  // Sets a file's length; devices of fixed size answer out_of_range unless it is their size.
+  virtual Result<void> resize(uint64_t bytes) = 0;
+
+  // Bytes that could still be written before the host is full (for a file: free space of its host
+  // filesystem; for a device of fixed size: UINT64_MAX).
+  virtual uint64_t host_bytes_free() const { return UINT64_MAX; }
+
+  // True if the length can change (an ordinary file).
+  virtual bool can_grow() const { return false; }
+
+  virtual bool read_only() const { return false; }
+
+  // For messages.
+  virtual std::string name() const = 0;
+};
+
+struct FileOptions {
+  bool read_only = false;
+  bool create = false;     // create an empty file if there is none
+  bool exclusive = false;  // with create: fail if there is one
+  // Take the open-file-description lock (F_OFD_SETLK, whole file): exclusive when opened for
+  // writing, shared when read-only. A conflicting holder gives Errc::busy.
+  bool lock = true;
+  uint32_t create_mode = 0666;
+};
+
+// A file or block device of the host. The only code that makes system calls on an image.
+// Errors: io (os_errno), busy (locked by another process), no_space.
+Result<std::shared_ptr<Device>> open_file_device(const std::string& path, const FileOptions& options);
+
+// `length` bytes of another device from `base_offset` on, seen as a device of fixed size.
+std::shared_ptr<Device> make_range_device(std::shared_ptr<Device> base, uint64_t base_offset,
+                                          uint64_t length);
+
+}  // namespace rvm

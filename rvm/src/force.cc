@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Forcing the spool to the log: group commit, the commit point, room in the log.
+//
+// One thread leads at a time. It detaches the spool, writes it as one atomic group of units, and wakes
+// everybody whose request was issued before it detached; they shared its write. Requests that came
+// later elect the next leader.
+//
+// A unit is written and flushed before the next one is begun (rvm/log_format.h says why). The flush
+// of the group's last unit is the commit of every transaction in it.
+
+#include <algorithm>
+
+#include "bytes.h"
+#include "instance.h"
+
+namespace rvm {
+
+Result<void> Rvm::Impl::force(bool and_data) {
+  std::unique_lock lock(mutex);
+  if (spool->empty() && !force_running && !and_data) {
+    return failed ? usable() : Result<void>{};
+  }
+  RVM_TRY(usable());
+  const uint64_t request = ++requests_issued;
+  bool waited = false;
+  while (requests_done < request) {
+    RVM_TRY(usable());
+    if (force_running) {
+      if (!waited) ++stats.force_waiters;
+      waited = true;
+      force_done.wait(lock);
+      continue;
+    }
+    RVM_TRY(lead(lock));
+  }
+  return {};
+}
+
+Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
+  force_running = true;
+  const uint64_t covers = requests_issued;
+  std::unique_ptr<Spool> batch = std::exchange(spool, std::make_unique<Spool>());
+  spool_bytes.store(0, std::memory_order_relaxed);
+  in_flight_bytes = batch->bytes;
+  for (const auto& page : batch->pages) {
+    PageState& state = page->region->pages[page->page];
+    state.spool = nullptr;
+    ++state.in_flight;
+  }
+  for (const SpoolRecord& record : batch->records) {
+    if (record.type != format::RecordType::bytes) continue;
+    PageState& state = record.region->pages[record.offset / kPageBytes];
+    --state.raw_records;
+    ++state.in_flight;
+  }
+  ++stats.forces;
+  lock.unlock();
+
+  LogPosition end;
+  Result<void> result;
+  if (batch->empty()) {
+    result = log->device().flush();
+    if (!result) failed = true;
+  } else {
+    result = write_spool(*batch, end);
+  }
+
+  lock.lock();
+  ++stats.device_flushes;
+  force_running = false;
+  in_flight_bytes = 0;
+  if (result) {
+    if (!batch->empty()) group_written(*batch, end);
+    requests_done = std::max(requests_done, covers);
+  } else if (!failed) {
+    put_back(std::move(batch));
+  }
+  force_done.notify_all();
+  return result;
+}
+
+Result<void> Rvm::Impl::write_spool(const Spool& batch, LogPosition& end_position) {
+  UnitBuilder builder(log->unit_bytes_max(), log->block_bytes());
+  for (const SpoolRecord& record : batch.records) {
+    builder.add(record.region, record.region->geometry, record.type, record.offset, record.length,
+                batch.record_bytes.data() + record.bytes_at);
+  }
+  // In address order: adjacent pages share region entries, and the log reads well.
+  std::vector<const SpoolPage*> pages;
+  pages.reserve(batch.pages.size());
+  for (const auto& page : batch.pages) pages.push_back(page.get());
+  std::sort(pages.begin(), pages.end(), [](const SpoolPage* a, const SpoolPage* b) {
+    return a->region != b->region ? std::less<>()(a->region, b->region) : a->page < b->page;
+  });
+  constexpr uint64_t kZeroRunMin = 32;  // shorter ones are cheaper as bytes
+  for (const SpoolPage* page : pages) {
+    page->for_each_run([&](uint64_t begin, uint64_t end) {
+      const std::span<const std::byte> run(page->bytes.data() + begin, end - begin);
+      const bool zeros = run.size() >= kZeroRunMin && all_zero(run);
+      builder.add(page->region, page->region->geometry,
+                  zeros ? format::RecordType::zeros : format::RecordType::bytes,
+                  page->page * kPageBytes + begin, run.size(), run.data());
+    });
+  }
+  std::vector<BuiltUnit> units = builder.finish();
+  uint64_t bytes = 0;
+  for (const BuiltUnit& unit : units) bytes += unit.bytes.size();
+  RVM_TRY(make_room(bytes));
+  if (batch.after_device_writes) {
+    if (auto flushed = log->device().flush(); !flushed) {
+      failed = true;
+      return flushed;
+    }
+  }
+  RVM_TRY(write_group(units, batch.transactions, end_position));
+  const std::lock_guard lock(mutex);
+  stats.log_units_written += units.size();
+  stats.log_bytes_written += bytes;
+  stats.log_payload_bytes += builder.payload_bytes();
+  stats.device_flushes += units.size() - 1 + (batch.after_device_writes ? 1 : 0);
+  return {};
+}
+
+// The commit point: when the flush behind the last unit returns, the group is durable.
+Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t transactions,
+                                    LogPosition& end) {
+  end = tail;  // only the leader changes it
+  for (size_t i = 0; i < units.size(); ++i) {
+    const bool last = i + 1 == units.size();
+    seal(units[i], generation, end.sequence, end.lsn, end.previous_bytes,
+         last ? 0 : format::kUnitContinues, last ? transactions : 0);
+    auto written = log->write(end.lsn, units[i].bytes);
+    // A full host poisons nothing: the unit does not count, and the next try writes over it. Behind
+    // the first unit of a group that is no longer so (the reader would see units of two tries).
+    if (!written && (written.error().code != Errc::no_space || i > 0)) failed = true;
+    RVM_TRY(written);
+    if (auto flushed = log->device().flush(); !flushed) {
+      failed = true;
+      return flushed;
+    }
+    end.previous_bytes = static_cast<uint32_t>(units[i].bytes.size());
+    end.lsn += units[i].bytes.size();
+    ++end.sequence;
+  }
+  return {};
+}
+
+// Publishes a durable group: the new tail and its dirty pages become visible to truncation together.
+void Rvm::Impl::group_written(const Spool& batch, const LogPosition& end) {
+  groups.push_back({tail.lsn, tail.sequence, tail.previous_bytes});
+  const uint64_t group_lsn = std::exchange(tail, end).lsn;
+  for (const auto& page : batch.pages) {
+    --page->region->pages[page->page].in_flight;
+    mark_dirty(*page->region, page->page, group_lsn, end.lsn);
+  }
+  for (const SpoolRecord& record : batch.records) {
+    if (record.type != format::RecordType::bytes) continue;
+    --record.region->pages[record.offset / kPageBytes].in_flight;
+    mark_dirty(*record.region, record.offset / kPageBytes, group_lsn, end.lsn);
+  }
+  durable_ticket.store(std::max(durable_ticket.load(), batch.last_ticket));
+  const uint64_t threshold = log->record_bytes() / 100 * tuning.truncate_percent;
+  if (log_bytes_used() > threshold) background_wakeup.notify_one();
+}
+
+// A batch that could not be written goes back beneath what was committed since.
+void Rvm::Impl::put_back(std::unique_ptr<Spool> batch) {
+  std::unique_ptr<Spool> newer = std::exchange(spool, std::move(batch));
+  for (const auto& page : spool->pages) {
+    PageState& state = page->region->pages[page->page];
+    --state.in_flight;
+    if (state.spool != nullptr) {
+      // The older page keeps its place and takes the newer bytes.
+      SpoolPage& newest = *state.spool;
+      newest.merge_older(*page);
+      *page = newest;
+    }
+    state.spool = page.get();
+  }
+  for (const SpoolRecord& record : spool->records) {
+    if (record.type != format::RecordType::bytes) continue;
+    PageState& state = record.region->pages[record.offset / kPageBytes];
+    --state.in_flight;
+    ++state.raw_records;
+  }
+  for (auto& page : newer->pages) {
+    PageState& state = page->region->pages[page->page];
+    if (state.spool == page.get()) spool->pages.push_back(std::move(page));
+  }
+  for (SpoolRecord record : newer->records) {
+    record.bytes_at += spool->record_bytes.size();
+    spool->records.push_back(record);
+  }
+  spool->record_bytes.insert(spool->record_bytes.end(), newer->record_bytes.begin(),
+                             newer->record_bytes.end());
+  spool->bytes += newer->bytes;
+  spool->transactions += newer->transactions;
+  spool->after_device_writes |= newer->after_device_writes;
+  spool->last_ticket = std::max(spool->last_ticket, newer->last_ticket);
+  spool_bytes.store(spool->bytes, std::memory_order_relaxed);
+}
+
+// Waits until `bytes` fit the log. Called by the leader, without `mutex`.
+Result<void> Rvm::Impl::make_room(uint64_t bytes) {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex);
+      if (log->record_bytes() - log_bytes_used() >= bytes) return {};
+      if (bytes > log->record_bytes()) {
+        return Error{Errc::too_big, 0, bytes, "more lazy commits than the log can hold"};
+      }
+      ++stats.log_full_waits;
+    }
+    // A truncation under way may have made the room when we get the lock; else make all of it.
+    const std::lock_guard truncating(truncate_mutex);
+    {
+      const std::lock_guard lock(mutex);
+      if (log->record_bytes() - log_bytes_used() >= bytes) return {};
+    }
+    RVM_TRY(truncate_epoch_locked());
+  }
+}
+
+}  // namespace rvm

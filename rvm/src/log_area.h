@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The log's place on its device (layout: rvm/log_format.h): the two status copies, the page journal
+// and the circular record area, addressed by LSN.
+//
+// Invariant: status() equals what is durable in both copies, except while write_status() runs.
+// Thread rules: reads and writes of records may run in parallel with each other; status() and
+// segments() are read, and changed, by one thread at a time (the truncation lock).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rvm/device.h"
+#include "rvm/log_format.h"
+#include "rvm/rvm.h"
+
+namespace rvm {
+
+struct SegmentName {
+  SegmentId id = 0;
+  std::string name;
+};
+
+class LogArea {
+ public:
+  static Result<void> create(Device& device, const LogOptions& options);
+  static Result<std::unique_ptr<LogArea>> open(std::shared_ptr<Device> device, uint64_t offset);
+
+  const format::StatusBlock& status() const { return status_; }
+  const std::vector<SegmentName>& segments() const { return segments_; }
+  // A copy was damaged or older than the other when the log was opened.
+  bool copies_differed() const { return copies_differed_; }
+
+  // Writes both copies, a flush after each. On return the new status is durable.
+  Result<void> write_status(const format::StatusBlock& status,
+                            const std::vector<SegmentName>& segments);
+
+  // Records, by LSN; wraps around the end of the area.
+  Result<void> read(uint64_t lsn, std::span<std::byte> out) const;
+  Result<void> write(uint64_t lsn, std::span<const std::byte> in) const;
+
+  uint64_t record_bytes() const { return record_bytes_; }
+  uint32_t block_bytes() const { return block_bytes_; }
+  uint32_t journal_pages() const { return journal_pages_; }
+  uint64_t unit_bytes_max() const;
+  uint64_t journal_offset() const { return offset_ + 2 * format::kStatusBytes; }
+  uint64_t records_offset() const;
+  Device& device() const { return *device_; }
+
+ private:
+  LogArea(std::shared_ptr<Device> device, uint64_t offset)
+      : device_(std::move(device)), offset_(offset) {}
+
+  std::shared_ptr<Device> device_;
+  uint64_t offset_;
+  uint64_t record_bytes_ = 0;  // these three never change
+  uint32_t block_bytes_ = 0, journal_pages_ = 0;
+  format::StatusBlock status_{};
+  std::vector<SegmentName> segments_;
+  bool copies_differed_ = false;
+};
+
+}  // namespace rvm

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Home pages, hash tables and the page journal (see page_store.h).
+
+#include "page_store.h"
+
+#include <algorithm>
+
+#include "bytes.h"
+
+namespace rvm {
+
+using format::HashTablePage;
+using format::JournalEntry;
+using format::JournalHeader;
+
+namespace {
+
+// Clean table pages kept in memory (4 KiB each).
+constexpr size_t kTablesCachedMax = 2048;
+
+std::span<std::byte> bytes_of(HashTablePage& page) {
+  return std::as_writable_bytes(std::span(&page, 1));
+}
+
+uint64_t self_hash(HashTablePage& page, uint64_t offset) {
+  return nonzero_hash(bytes_of(page).subspan(sizeof(uint64_t)), offset);
+}
+
+struct HomeWrite {
+  SegmentId segment;
+  uint64_t offset;
+  const std::byte* bytes;
+};
+
+}  // namespace
+
+PageStore::PageStore(LogArea& area, SegmentLookup segments)
+    : area_(area), segments_(std::move(segments)) {}
+
+Result<PageStore::TablePtr> PageStore::table(const Geometry& geometry, uint64_t page) {
+  const TableId id{geometry.segment, table_page_offset(geometry, page)};
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = tables_.find(id); found != tables_.end()) return found->second;
+  }
+  auto loaded = std::make_shared<Table>();
+  RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(geometry.segment));
+  RVM_TRY(device->read(id.second, bytes_of(loaded->page)));
+  if (loaded->page.self_hash != self_hash(loaded->page, id.second)) {
+    return Error{Errc::damaged_page, 0, id.second, "a page of hashes does not match its own hash"};
+  }
+  const std::lock_guard lock(mutex_);
+  if (tables_.size() >= kTablesCachedMax) {
+    std::erase_if(tables_, [](const auto& entry) { return !entry.second->fresh; });
+  }
+  // Somebody may have loaded or changed it meanwhile: theirs is at least as new.
+  return tables_.try_emplace(id, std::move(loaded)).first->second;
+}
+
+Result<void> PageStore::load(const Geometry& geometry, uint64_t page, std::span<std::byte> out) {
+  const uint64_t offset = geometry.segment_offset + page * kPageBytes;
+  if (!geometry.hashed) {
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(geometry.segment));
+    return device->read(offset, out);
+  }
+  // A home write may replace content and hash together between our two looks: look again then.
+  for (int attempt = 0;; ++attempt) {
+    RVM_ASSIGN(const TablePtr before, table(geometry, page));
+    const uint64_t expected = before->page.hashes[page % format::kHashesPerPage];
+    if (expected == 0) {
+      std::memset(out.data(), 0, out.size());
+      return {};
+    }
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(geometry.segment));
+    RVM_TRY(device->read(offset, out));
+    if (nonzero_hash(out, offset) == expected) return {};
+    RVM_ASSIGN(const TablePtr after, table(geometry, page));
+    if (after->page.hashes[page % format::kHashesPerPage] == expected || attempt == 3) {
+      return Error{Errc::damaged_page, 0, offset, "a page does not match its hash"};
+    }
+  }
+}
+
+bool PageStore::loads_without_device(const Geometry& geometry, uint64_t page) {
+  if (!geometry.hashed) return false;
+  const std::lock_guard lock(mutex_);
+  const auto found = tables_.find({geometry.segment, table_page_offset(geometry, page)});
+  return found != tables_.end() &&
+         found->second->page.hashes[page % format::kHashesPerPage] == 0;
+}
+
+void PageStore::forget_table(const Geometry& geometry) {
+  if (!geometry.hashed) return;
+  const std::lock_guard lock(mutex_);
+  for (uint64_t page = 0; page < geometry.length / kPageBytes; page += format::kHashesPerPage) {
+    tables_.erase({geometry.segment, table_page_offset(geometry, page)});
+  }
+}
+
+void PageStore::format_table(const Geometry& geometry) {
+  if (!geometry.hashed) return;
+  const uint64_t pages = geometry.length / kPageBytes;
+  const std::lock_guard lock(mutex_);
+  for (uint64_t page = 0; page < pages; page += format::kHashesPerPage) {
+    const TableId id{geometry.segment, table_page_offset(geometry, page)};
+    auto fresh = std::make_shared<Table>();
+    fresh->fresh = true;
+    fresh->page.self_hash = self_hash(fresh->page, id.second);
+    tables_[id] = std::move(fresh);
+  }
+}
+
+Result<void> PageStore::write(std::vector<PageImage>& pages, format::StatusBlock& status) {
+  // In the worst case each page brings a table page of its own into the batch.
+  const size_t step = area_.journal_pages() / 2;
+  for (size_t first = 0; first < pages.size(); first += step) {
+    const size_t count = std::min(step, pages.size() - first);
+    RVM_TRY(write_batch(std::span(pages).subspan(first, count), status));
+  }
+  return {};
+}
+
+Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBlock& status) {
+  // A batch that did not get home is whole in the journal only: it must stay there for recovery.
+  if (home_incomplete_) {
+    return Error{Errc::failed, 0, 0, "an earlier write of home pages failed"};
+  }
+  std::map<TableId, TablePtr> changed;
+  std::vector<HomeWrite> writes;
+  std::vector<std::pair<SegmentId, uint64_t>> discards;
+  for (PageImage& image : pages) {
+    const Geometry& geometry = image.geometry;
+    const uint64_t offset = geometry.segment_offset + image.page * kPageBytes;
+    const std::span<const std::byte> bytes(image.bytes.get(), kPageBytes);
+    if (geometry.hashed) {
+      const TableId id{geometry.segment, table_page_offset(geometry, image.page)};
+      TablePtr& copy = changed[id];
+      if (!copy) {
+        RVM_ASSIGN(const TablePtr current, table(geometry, image.page));
+        copy = std::make_shared<Table>(*current);
+        copy->fresh = false;
+      }
+      const bool zero = all_zero(bytes);
+      copy->page.hashes[image.page % format::kHashesPerPage] =
+          zero ? 0 : nonzero_hash(bytes, offset);
+      if (zero) {
+        discards.emplace_back(geometry.segment, offset);
+        continue;
+      }
+    }
+    writes.push_back({geometry.segment, offset, image.bytes.get()});
+  }
+  for (auto& [id, copy] : changed) {
+    copy->page.self_hash = self_hash(copy->page, id.second);
+    writes.push_back({id.first, id.second, bytes_of(copy->page).data()});
+  }
+
+  JournalHeader header{};
+  header.magic = format::kJournalMagic;
+  header.generation = status.generation;
+  header.batch = status.journal_batch + 1;
+  header.count = static_cast<uint32_t>(writes.size());
+  std::vector<std::byte> journal((1 + writes.size()) * kPageBytes);
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const std::span<const std::byte> bytes(writes[i].bytes, kPageBytes);
+    header.entries[i] = {writes[i].segment, 0, writes[i].offset, hash64(bytes, writes[i].offset)};
+    std::memcpy(journal.data() + (1 + i) * kPageBytes, bytes.data(), kPageBytes);
+  }
+  store(std::span(journal), header);
+  header.hash = hash64(std::span(journal).first(kPageBytes), header.batch);
+  store(std::span(journal), header);
+  RVM_TRY(area_.device().write(area_.journal_offset(), journal));
+  RVM_TRY(area_.device().flush());
+  ++flushes_;
+  status.journal_batch = header.batch;
+
+  home_incomplete_ = true;
+  std::set<SegmentId> touched;
+  for (const HomeWrite& write : writes) {
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(write.segment));
+    RVM_TRY(device->write(write.offset, std::span(write.bytes, kPageBytes)));
+    touched.insert(write.segment);
+  }
+  RVM_TRY(flush_devices(touched));
+  home_incomplete_ = false;
+  pages_written_ += writes.size();
+  install(changed);
+  // Only now: until the hash says "never written", the old content may be needed.
+  for (const auto& [segment, offset] : discards) {
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(segment));
+    RVM_TRY(device->discard(offset, kPageBytes));
+  }
+  return {};
+}
+
+void PageStore::install(std::map<TableId, TablePtr>& changed) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, copy] : changed) tables_[id] = std::move(copy);
+}
+
+Result<void> PageStore::flush_devices(const std::set<SegmentId>& segments) {
+  std::set<Device*> devices;
+  for (const SegmentId segment : segments) {
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(segment));
+    if (devices.insert(device.get()).second) {
+      RVM_TRY(device->flush());
+      ++flushes_;
+    }
+  }
+  return {};
+}
+
+Result<void> PageStore::replay_journal(format::StatusBlock& status) {
+  std::vector<std::byte> page(kPageBytes);
+  RVM_TRY(area_.device().read(area_.journal_offset(), page));
+  auto header = rvm::load<JournalHeader>(page);
+  if (header.magic != format::kJournalMagic || header.generation != status.generation ||
+      header.batch <= status.journal_batch || header.count == 0 ||
+      header.count > area_.journal_pages()) {
+    return {};
+  }
+  const uint64_t hash = header.hash;
+  header.hash = 0;
+  store(std::span(page), header);
+  if (hash64(page, header.batch) != hash) return {};
+  std::vector<std::byte> pages(header.count * kPageBytes);
+  RVM_TRY(area_.device().read(area_.journal_offset() + kPageBytes, pages));
+  for (uint32_t i = 0; i < header.count; ++i) {
+    const auto bytes = std::span(pages).subspan(i * kPageBytes, kPageBytes);
+    // Not all of the batch arrived: then nothing of it went home.
+    if (hash64(bytes, header.entries[i].offset) != header.entries[i].hash) return {};
+  }
+  std::set<SegmentId> touched;
+  for (uint32_t i = 0; i < header.count; ++i) {
+    const JournalEntry& entry = header.entries[i];
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(entry.segment));
+    RVM_TRY(device->write(entry.offset, std::span(pages).subspan(i * kPageBytes, kPageBytes)));
+    touched.insert(entry.segment);
+  }
+  RVM_TRY(flush_devices(touched));
+  pages_written_ += header.count;
+  status.journal_batch = header.batch;
+  return {};
+}
+
+}  // namespace rvm

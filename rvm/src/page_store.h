@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Pages at home: reading them with their hash checked, and writing batches of them so that a crash
+// anywhere, even one that leaves garbage in a sector, is repaired by recovery.
+//
+// A batch goes to the page journal (inside the log area), is flushed, then goes home, and is flushed
+// again. Hash table pages travel in the batch of their pages, so a page and its hash never part.
+// A page of zeros in a hashed region is not written: its hash becomes "never written" and its
+// storage is given back to the host.
+//
+// Invariants: each home write went through the journal first. A cached hash table page equals what is
+// durable, except a fresh one (format_table) that has not been written yet.
+//
+// Thread rules: load() from any thread; format_table() and write() are serialised by the caller
+// (write: truncation lock), and may run in parallel with load().
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "log_area.h"
+#include "log_unit.h"
+#include "rvm/page_format.h"
+
+namespace rvm {
+
+// Segment devices by id.
+using SegmentLookup = std::function<Result<std::shared_ptr<Device>>(SegmentId)>;
+
+struct PageImage {
+  Geometry geometry;
+  uint64_t page = 0;  // index in the region
+  std::unique_ptr<std::byte[]> bytes;
+};
+
+class PageStore {
+ public:
+  PageStore(LogArea& area, SegmentLookup segments);
+
+  // Errors: io, damaged_page (position: segment offset).
+  Result<void> load(const Geometry& geometry, uint64_t page, std::span<std::byte> out);
+
+  // load() would not touch the device: the page is known to have never been written.
+  bool loads_without_device(const Geometry& geometry, uint64_t page);
+
+  // The region's hash table becomes "nothing was ever written", whatever the device holds.
+  void format_table(const Geometry& geometry);
+  // Undoes format_table: what the device holds counts again.
+  void forget_table(const Geometry& geometry);
+
+  // Writes the pages home, in one or more batches. `status`'s journal_batch is advanced (in memory
+  // only). Adds the number of pages written and of flushes.
+  Result<void> write(std::vector<PageImage>& pages, format::StatusBlock& status);
+
+  // Writes a valid journal batch home that is newer than status.journal_batch. For recovery.
+  Result<void> replay_journal(format::StatusBlock& status);
+
+  uint64_t pages_written() const { return pages_written_; }
+  uint64_t flushes() const { return flushes_; }
+
+ private:
+  using TableId = std::pair<SegmentId, uint64_t>;  // segment, offset of the table page
+  struct Table {
+    format::HashTablePage page;
+    bool fresh = false;  // not on the device yet: must not be dropped
+  };
+  using TablePtr = std::shared_ptr<Table>;
+
+  Result<TablePtr> table(const Geometry& geometry, uint64_t page);
+  Result<void> write_batch(std::span<PageImage> pages, format::StatusBlock& status);
+  Result<void> flush_devices(const std::set<SegmentId>& segments);
+  void install(std::map<TableId, TablePtr>& changed);
+
+  LogArea& area_;
+  SegmentLookup segments_;
+  std::mutex mutex_;  // tables_
+  std::map<TableId, TablePtr> tables_;
+  bool home_incomplete_ = false;
+  uint64_t pages_written_ = 0, flushes_ = 0;
+};
+
+inline uint64_t table_page_offset(const Geometry& geometry, uint64_t page) {
+  return geometry.hash_table_offset + page / format::kHashesPerPage * kPageBytes;
+}
+
+}  // namespace rvm

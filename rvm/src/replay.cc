@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Scanning and replaying the log (see replay.h).
+
+#include "replay.h"
+
+#include <algorithm>
+
+#include "bytes.h"
+
+namespace rvm {
+namespace {
+
+// A piece of a page's new content, pointing into the epoch's units. Pieces are kept in log order and
+// applied in that order, so the newest bytes win.
+struct Patch {
+  uint32_t begin, length;
+  const std::byte* bytes;  // nullptr: zeros
+};
+
+struct PageWork {
+  Geometry geometry;
+  uint64_t page = 0;
+  std::vector<Patch> patches;
+
+  bool covered() const {
+    return std::any_of(patches.begin(), patches.end(), [](const Patch& patch) {
+      return patch.begin == 0 && patch.length == kPageBytes;
+    });
+  }
+};
+
+using PageKey = std::pair<SegmentId, uint64_t>;  // segment, offset of the page in it
+
+class Gatherer {
+ public:
+  Gatherer(PageStore& store, LogState log_state) : store_(store), log_state_(log_state) {}
+
+  Result<void> add(const Record& record) {
+    const Geometry& geometry = record.geometry;
+    if (record.type == format::RecordType::format) {
+      const auto first = pages_.lower_bound({geometry.segment, geometry.segment_offset});
+      const auto last =
+          pages_.lower_bound({geometry.segment, geometry.segment_offset + geometry.length});
+      pages_.erase(first, last);
+      if (geometry.hashed) {
+        if (log_state_ == LogState::recovering) store_.format_table(geometry);
+        return {};
+      }
+    }
+    uint64_t offset = record.offset;
+    const uint64_t end = record.offset + record.length;
+    while (offset < end) {
+      const uint64_t page = offset / kPageBytes;
+      const uint64_t piece = std::min(end, (page + 1) * kPageBytes) - offset;
+      PageWork& work =
+          pages_[{geometry.segment, geometry.segment_offset + page * kPageBytes}];
+      work.geometry = geometry;
+      work.page = page;
+      work.patches.push_back(
+          {static_cast<uint32_t>(offset % kPageBytes), static_cast<uint32_t>(piece),
+           record.type == format::RecordType::bytes ? record.bytes + (offset - record.offset)
+                                                    : nullptr});
+      offset += piece;
+    }
+    return {};
+  }
+
+  std::map<PageKey, PageWork>& pages() { return pages_; }
+
+ private:
+  PageStore& store_;
+  LogState log_state_;
+  std::map<PageKey, PageWork> pages_;
+};
+
+// False: the base of the page is damaged, and the patches do not cover it.
+Result<bool> build(PageStore& store, const PageWork& work, PageImage& image) {
+  image.geometry = work.geometry;
+  image.page = work.page;
+  image.bytes = std::make_unique_for_overwrite<std::byte[]>(kPageBytes);
+  const std::span<std::byte> bytes(image.bytes.get(), kPageBytes);
+  if (!work.covered()) {
+    if (const auto loaded = store.load(work.geometry, work.page, bytes); !loaded) {
+      if (loaded.error().code == Errc::damaged_page) return false;
+      return loaded.error();
+    }
+  }
+  for (const Patch& patch : work.patches) {
+    if (patch.bytes != nullptr) {
+      std::memcpy(bytes.data() + patch.begin, patch.bytes, patch.length);
+    } else {
+      std::memset(bytes.data() + patch.begin, 0, patch.length);
+    }
+  }
+  return true;
+}
+
+// A valid unit of this log with a sequence above `sequence` within one unit's reach behind `lsn`.
+// The unit at `lsn` was durable then, so its being invalid is damage and no torn tail.
+Result<bool> later_unit_exists(const LogArea& area, UnitReader& reader, uint64_t lsn,
+                               uint64_t sequence, uint64_t limit) {
+  ReadUnit unit;
+  const uint64_t reach = std::min(limit, lsn + area.unit_bytes_max() + area.block_bytes());
+  for (uint64_t at = lsn + area.block_bytes(); at < reach; at += area.block_bytes()) {
+    RVM_ASSIGN(const UnitState state, reader.read(at, limit, 0, sequence + 1, unit));
+    if (state == UnitState::valid) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
+                         uint64_t end_lsn) {
+  LogScan scan;
+  scan.end_lsn = head_lsn;
+  scan.next_sequence = head_sequence;
+  UnitReader reader(area, area.status().generation);
+  const uint64_t limit = head_lsn + area.record_bytes();
+  uint64_t lsn = head_lsn;
+  uint64_t sequence = head_sequence;
+  ReadUnit unit;
+  std::vector<UnitPlace> group;
+  while (end_lsn == 0 || lsn < end_lsn) {
+    RVM_ASSIGN(const UnitState state, reader.read(lsn, limit, sequence, 0, unit));
+    if (state != UnitState::valid) {
+      RVM_ASSIGN(const bool damage,
+                 later_unit_exists(area, reader, lsn, sequence, limit));
+      if (damage || end_lsn != 0) {
+        return Error{Errc::damaged_log, 0, lsn, "a record in the middle of the log is damaged"};
+      }
+      scan.tail_was_torn = state == UnitState::torn || !group.empty();
+      break;
+    }
+    const bool group_end = (unit.header.flags & format::kUnitContinues) == 0;
+    group.push_back(
+        {lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
+    lsn += unit.header.unit_bytes;
+    ++sequence;
+    if (group_end) {
+      scan.units.insert(scan.units.end(), group.begin(), group.end());
+      group.clear();
+      scan.end_lsn = lsn;
+      scan.next_sequence = sequence;
+      scan.last_unit_bytes = unit.header.unit_bytes;
+    }
+  }
+  return scan;
+}
+
+Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,
+                            format::StatusBlock& status, LogState log_state) {
+  UnitReader reader(area, area.status().generation);
+  std::vector<ReadUnit> contents(units.size());  // patches point into these
+  Gatherer gatherer(store, log_state);
+  for (size_t i = 0; i < units.size(); ++i) {
+    RVM_ASSIGN(const UnitState state,
+               reader.read(units[i].lsn, units[i].lsn + area.record_bytes(), units[i].sequence, 0,
+                           contents[i]));
+    if (state != UnitState::valid) {
+      return Error{Errc::damaged_log, 0, units[i].lsn, "a log record changed while it was read"};
+    }
+    RVM_TRY(for_each_record(contents[i],
+                            [&](const Record& record) { return gatherer.add(record); }));
+  }
+
+  ReplayResult result;
+  std::vector<PageImage> batch;
+  const size_t batch_pages = area.journal_pages() / 2;
+  for (auto& [key, work] : gatherer.pages()) {
+    PageImage image;
+    RVM_ASSIGN(const bool built, build(store, work, image));
+    if (!built && log_state == LogState::live) {
+      return Error{Errc::damaged_page, 0, key.second, "a page at home does not match its hash"};
+    }
+    if (!built) {
+      ++result.pages_damaged;
+      continue;
+    }
+    ++result.pages;
+    batch.push_back(std::move(image));
+    if (batch.size() == batch_pages) {
+      RVM_TRY(store.write(batch, status));
+      batch.clear();
+    }
+  }
+  RVM_TRY(store.write(batch, status));
+  return result;
+}
+
+size_t epoch_units(std::span<const UnitPlace> units, uint64_t bytes_max) {
+  uint64_t bytes = 0;
+  size_t whole = 0;
+  for (size_t i = 0; i < units.size(); ++i) {
+    bytes += units[i].unit_bytes;
+    if (bytes > bytes_max && whole != 0) break;
+    if (units[i].group_end) whole = i + 1;
+  }
+  return whole;
+}
+
+}  // namespace rvm
