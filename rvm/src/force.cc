@@ -13,28 +13,26 @@
 
 #include "bytes.h"
 #include "instance.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 
 Result<void> Rvm::Impl::force(bool and_data) {
   std::unique_lock lock(mutex);
-  if (spool->empty() && !force_running && !and_data) {
-    return failed ? usable() : Result<void>{};
-  }
-  RVM_TRY(usable());
-  const uint64_t request = ++requests_issued;
+  const CommitTicket ticket = last_ticket;
+  const uint64_t request = and_data ? ++requests_issued : 0;
   bool waited = false;
-  while (requests_done < request) {
+  while (requests_done < request || durable_ticket.load() < ticket) {
     RVM_TRY(usable());
-    if (force_running) {
-      if (!waited) ++stats.force_waiters;
-      waited = true;
-      force_done.wait(lock);
+    if (!force_running) {
+      RVM_TRY(lead(lock));
       continue;
     }
-    RVM_TRY(lead(lock));
+    if (!waited) ++stats.force_waiters;
+    waited = true;
+    force_done.wait(lock);
   }
-  return {};
+  return failed ? usable() : Result<void>{};
 }
 
 Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
@@ -107,7 +105,7 @@ Result<void> Rvm::Impl::write_spool(const Spool& batch, LogPosition& end_positio
   uint64_t bytes = 0;
   for (const BuiltUnit& unit : units) bytes += unit.bytes.size();
   RVM_TRY(make_room(bytes));
-  if (batch.after_device_writes) {
+  if (batch.after_device_writes && !RVM_SEEDED_BUG("data_flush_skipped")) {
     if (auto flushed = log->device().flush(); !flushed) {
       failed = true;
       return flushed;
@@ -135,7 +133,8 @@ Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t tran
     // the first unit of a group that is no longer so (the reader would see units of two tries).
     if (!written && (written.error().code != Errc::no_space || i > 0)) failed = true;
     RVM_TRY(written);
-    if (auto flushed = log->device().flush(); !flushed) {
+    auto flushed = RVM_SEEDED_BUG("log_flush_skipped") ? Result<void>{} : log->device().flush();
+    if (!flushed) {
       failed = true;
       return flushed;
     }

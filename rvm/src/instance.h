@@ -139,6 +139,7 @@ struct Rvm::Impl {
   std::atomic<uint64_t> resident_pages{0};
   std::atomic<uint64_t> drop_epoch{0};
   std::atomic<uint64_t> spool_bytes{0};
+  std::atomic<uint64_t> spool_bytes_max{0}, resident_bytes_max{0};  // of tuning
   Statistics stats{};
   size_t clock_region = 0;  // reclaim's hand
   uint64_t clock_page = 0;
@@ -160,7 +161,7 @@ struct Rvm::Impl {
   Result<void> check_undeclared(const TransactionState& tx);
   bool page_matches_shadow(const RegionState& region, uint64_t page);
 
-  // spooling.cc; hold mutex
+  // transaction.cc; hold mutex
   uint64_t spool_commit(TransactionState& tx);
   void put_in_spool(RegionState& region, uint64_t offset, uint64_t length);
 
@@ -179,13 +180,15 @@ struct Rvm::Impl {
   // Both move the head to what was the tail when they began; truncate_mutex is held.
   Result<void> truncate_incremental_locked();
   Result<void> truncate_epoch_locked();
+  Result<void> pretend_home(format::StatusBlock status);
   Result<void> advance_head(format::StatusBlock& status);
   Result<std::vector<struct CopiedPage>> copy_oldest(uint64_t before_lsn, size_t count);
   void mark_dirty(RegionState& region, uint64_t page, uint64_t first_lsn, uint64_t last_lsn);
   void mark_home(RegionState& region, uint64_t page, uint64_t home_lsn);
   void background_loop();
 
-  // segments.cc
+  // rvm.cc
+  void set_tuning(const Tuning& changed);
   Result<std::shared_ptr<Device>> segment(SegmentId id);
   Result<SegmentId> open_segment(std::string_view name);
 

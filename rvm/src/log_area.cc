@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "bytes.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 namespace {
@@ -191,8 +192,10 @@ Result<void> LogArea::write_status(const StatusBlock& status,
   const std::vector<std::byte> bytes = serialize(next, segments);
   RVM_TRY(device_->write(offset_, bytes));
   RVM_TRY(device_->flush());
-  RVM_TRY(device_->write(offset_ + format::kStatusBytes, bytes));
-  RVM_TRY(device_->flush());
+  if (!RVM_SEEDED_BUG("status_one_copy")) {
+    RVM_TRY(device_->write(offset_ + format::kStatusBytes, bytes));
+    RVM_TRY(device_->flush());
+  }
   status_ = next;
   segments_ = segments;
   return {};
@@ -208,7 +211,10 @@ uint64_t LogArea::unit_bytes_max() const {
 
 Result<void> LogArea::read(uint64_t lsn, std::span<std::byte> out) const {
   const uint64_t at = lsn % record_bytes_;
-  const uint64_t first = std::min<uint64_t>(out.size(), record_bytes_ - at);
+  uint64_t first = std::min<uint64_t>(out.size(), record_bytes_ - at);
+  if (RVM_SEEDED_BUG("wrap_off_by_one_block") && first < out.size() && first > block_bytes_) {
+    first -= block_bytes_;
+  }
   RVM_TRY(device_->read(records_offset() + at, out.first(first)));
   if (first == out.size()) return {};
   return device_->read(records_offset(), out.subspan(first));

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "bytes.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 
@@ -74,7 +75,7 @@ Result<void> PageStore::load(const Geometry& geometry, uint64_t page, std::span<
     }
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(geometry.segment));
     RVM_TRY(device->read(offset, out));
-    if (nonzero_hash(out, offset) == expected) return {};
+    if (nonzero_hash(out, offset) == expected || RVM_SEEDED_BUG("page_hash_ignored")) return {};
     RVM_ASSIGN(const TablePtr after, table(geometry, page));
     if (after->page.hashes[page % format::kHashesPerPage] == expected || attempt == 3) {
       return Error{Errc::damaged_page, 0, offset, "a page does not match its hash"};
@@ -153,6 +154,7 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
   }
   for (auto& [id, copy] : changed) {
     copy->page.self_hash = self_hash(copy->page, id.second);
+    if (RVM_SEEDED_BUG("table_not_in_batch") && writes.size() > 1) continue;
     writes.push_back({id.first, id.second, bytes_of(copy->page).data()});
   }
 
@@ -170,8 +172,10 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
   store(std::span(journal), header);
   header.hash = hash64(std::span(journal).first(kPageBytes), header.batch);
   store(std::span(journal), header);
-  RVM_TRY(area_.device().write(area_.journal_offset(), journal));
-  RVM_TRY(area_.device().flush());
+  if (!RVM_SEEDED_BUG("journal_skipped")) {
+    RVM_TRY(area_.device().write(area_.journal_offset(), journal));
+    RVM_TRY(area_.device().flush());
+  }
   ++flushes_;
   status.journal_batch = header.batch;
 
@@ -200,6 +204,7 @@ void PageStore::install(std::map<TableId, TablePtr>& changed) {
 }
 
 Result<void> PageStore::flush_devices(const std::set<SegmentId>& segments) {
+  if (RVM_SEEDED_BUG("home_flush_skipped")) return {};
   std::set<Device*> devices;
   for (const SegmentId segment : segments) {
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(segment));

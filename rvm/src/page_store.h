@@ -15,6 +15,7 @@
 // (write: truncation lock), and may run in parallel with load().
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -59,6 +60,8 @@ class PageStore {
   // Writes a valid journal batch home that is newer than status.journal_batch. For recovery.
   Result<void> replay_journal(format::StatusBlock& status);
 
+  // A write failed on the way home; only recovery can finish it, and no more is written.
+  bool home_incomplete() const { return home_incomplete_; }
   uint64_t pages_written() const { return pages_written_; }
   uint64_t flushes() const { return flushes_; }
 
@@ -79,8 +82,8 @@ class PageStore {
   SegmentLookup segments_;
   std::mutex mutex_;  // tables_
   std::map<TableId, TablePtr> tables_;
-  bool home_incomplete_ = false;
-  uint64_t pages_written_ = 0, flushes_ = 0;
+  std::atomic<bool> home_incomplete_{false};
+  std::atomic<uint64_t> pages_written_{0}, flushes_{0};
 };
 
 inline uint64_t table_page_offset(const Geometry& geometry, uint64_t page) {

@@ -10,9 +10,8 @@
 namespace rvm {
 
 bool Rvm::wants_reclaim() const {
-  // (The limit is read without the lock; a stale one is as good.)
   return impl_->resident_pages.load(std::memory_order_relaxed) * kPageBytes >
-         impl_->tuning.resident_bytes_max;
+         impl_->resident_bytes_max.load(std::memory_order_relaxed);
 }
 
 uint64_t Rvm::reclaim(uint64_t resident_bytes) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "bytes.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 namespace {
@@ -133,7 +134,8 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
       scan.tail_was_torn = state == UnitState::torn || !group.empty();
       break;
     }
-    const bool group_end = (unit.header.flags & format::kUnitContinues) == 0;
+    const bool group_end =
+        (unit.header.flags & format::kUnitContinues) == 0 || RVM_SEEDED_BUG("group_split");
     group.push_back(
         {lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
     lsn += unit.header.unit_bytes;

@@ -9,6 +9,7 @@
 #include "instance.h"
 #include "overlay_device.h"
 #include "replay.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 namespace {
@@ -28,7 +29,7 @@ Result<std::shared_ptr<Device>> open_as_file(std::string_view name, bool read_on
 Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_bytes_max,
                                LogPosition& tail) {
   RecoveryReport report;
-  RVM_TRY(log.device().flush());
+  if (!RVM_SEEDED_BUG("recovery_flush_skipped")) RVM_TRY(log.device().flush());
   format::StatusBlock status = log.status();
   RVM_TRY(store.replay_journal(status));
   RVM_ASSIGN(const LogScan scan, scan_log(log, status.head_lsn, status.head_sequence));
@@ -51,7 +52,7 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_by
   }
   status.head_lsn = scan.end_lsn;
   status.head_sequence = scan.next_sequence;
-  ++status.generation;
+  if (!RVM_SEEDED_BUG("generation_kept")) ++status.generation;
   RVM_TRY(log.write_status(status, log.segments()));
   tail = {scan.end_lsn, scan.next_sequence, 0};
   return report;
@@ -70,7 +71,7 @@ Result<std::unique_ptr<Rvm>> Rvm::initialize(Options options) {
   if (!options.open_segment) options.open_segment = open_as_file;
   if (options.read_only) options.log_device = make_overlay_device(options.log_device);
   impl->options = std::move(options);
-  impl->tuning = impl->options.tuning;
+  impl->set_tuning(impl->options.tuning);
   RVM_ASSIGN(impl->log, LogArea::open(impl->options.log_device, impl->options.log_offset));
   impl->segment_names = impl->log->segments();
   Impl* const inside = impl.get();
@@ -177,15 +178,22 @@ bool Rvm::is_durable(CommitTicket ticket) const { return ticket <= impl_->durabl
 Result<void> Rvm::truncate(Truncation mode) { return impl_->truncate(mode); }
 
 bool Rvm::wants_flush() const {
-  return impl_->spool_bytes.load(std::memory_order_relaxed) > impl_->tuning.spool_bytes_max / 2;
+  return impl_->spool_bytes.load(std::memory_order_relaxed) >
+         impl_->spool_bytes_max.load(std::memory_order_relaxed) / 2;
 }
 
 bool Rvm::failed() const { return impl_->failed; }
 
 void Rvm::set_tuning(const Tuning& tuning) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->tuning = tuning;
+  impl_->set_tuning(tuning);
   impl_->background_wakeup.notify_one();
+}
+
+void Rvm::Impl::set_tuning(const Tuning& changed) {
+  tuning = changed;
+  spool_bytes_max = changed.spool_bytes_max;
+  resident_bytes_max = changed.resident_bytes_max;
 }
 
 Tuning Rvm::tuning() const {

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "instance.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 namespace {
@@ -145,6 +146,7 @@ void Rvm::Impl::release(TransactionState& tx) {
 }
 
 void Rvm::Impl::undo(TransactionState& tx) {
+  if (RVM_SEEDED_BUG("undo_forgotten")) return;
   // Newest first: where ranges overlap, the oldest copy holds the original bytes.
   for (auto range = tx.ranges.rbegin(); range != tx.ranges.rend(); ++range) {
     std::memcpy(range->region->region->base() + range->offset, tx.undo.data() + range->undo_at,
@@ -174,7 +176,17 @@ Result<CommitTicket> Transaction::end(Commit mode) {
   TransactionState& tx = *state_;
   Rvm::Impl& impl = *tx.impl;
   std::unique_lock lock(impl.mutex);
-  if (auto usable = impl.usable(); !usable && !(tx.ranges.empty() && tx.formats.empty())) {
+  if (std::all_of(tx.ranges.begin(), tx.ranges.end(),
+                  [](const DeclaredRange& range) { return range.length == 0; }) &&
+      tx.formats.empty()) {
+    const CommitTicket ticket = impl.last_ticket;
+    impl.release(tx);
+    ++impl.stats.transactions_committed;
+    lock.unlock();
+    state_.reset();
+    return ticket;
+  }
+  if (auto usable = impl.usable(); !usable) {
     lock.unlock();
     if (tx.restore) RVM_TRY(abort());
     return usable.error();
@@ -290,6 +302,7 @@ uint64_t Rvm::Impl::spool_commit(TransactionState& tx) {
 }
 
 void Rvm::Impl::put_in_spool(RegionState& region, uint64_t offset, uint64_t length) {
+  if (RVM_SEEDED_BUG("range_one_byte_short")) --length;
   const uint64_t end = offset + length;
   constexpr uint64_t kOverhead = sizeof(format::RecordHeader) + 8;
   while (offset < end) {

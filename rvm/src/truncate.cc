@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "instance.h"
 #include "replay.h"
+#include "seeded_bug.h"
 
 namespace rvm {
 
@@ -53,7 +54,7 @@ Result<std::vector<CopiedPage>> Rvm::Impl::copy_oldest(uint64_t before_lsn, size
   for (const DirtyPage& entry : dirty) {
     if (entry.first_lsn >= before_lsn || copies.size() == count) break;
     const PageState& state = entry.region->pages[entry.page];
-    if (!state.quiescent()) continue;
+    if (!state.quiescent() && !RVM_SEEDED_BUG("uncommitted_page_home")) continue;
     if (!page_matches_shadow(*entry.region, entry.page)) {
       return Error{Errc::undeclared_change, 0, entry.page * kPageBytes,
                    "a byte was changed outside every declared range"};
@@ -68,6 +69,7 @@ Result<std::vector<CopiedPage>> Rvm::Impl::copy_oldest(uint64_t before_lsn, size
 
 Result<void> Rvm::Impl::truncate_incremental_locked() {
   format::StatusBlock status = log->status();
+  if (RVM_SEEDED_BUG("head_advanced_early")) RVM_TRY(pretend_home(status));
   uint64_t target = 0;
   {
     const std::lock_guard lock(mutex);
@@ -82,7 +84,11 @@ Result<void> Rvm::Impl::truncate_incremental_locked() {
     std::vector<PageImage> images;
     images.reserve(copies.size());
     for (CopiedPage& copy : copies) images.push_back(std::move(copy.image));
-    RVM_TRY(store->write(images, status));
+    if (auto written = store->write(images, status); !written) {
+      // Pages that are half home are whole in the journal only, and stay so until recovery.
+      if (store->home_incomplete()) failed = true;
+      return written;
+    }
     const std::lock_guard lock(mutex);
     for (size_t i = 0; i < copies.size(); ++i) {
       mark_home(*copies[i].region, images[i].page, copies[i].home_lsn);
@@ -106,8 +112,9 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
   std::span<const UnitPlace> left(scan.units);
   while (!left.empty()) {
     const size_t count = epoch_units(left, options.recovery_bytes_max);
-    RVM_ASSIGN(const ReplayResult result,
-               replay(*log, *store, left.first(count), status, LogState::live));
+    auto replayed = replay(*log, *store, left.first(count), status, LogState::live);
+    if (!replayed && store->home_incomplete()) failed = true;
+    RVM_ASSIGN(const ReplayResult result, std::move(replayed));
     left = left.subspan(count);
     const uint64_t home_lsn = left.empty() ? target.lsn : left.front().lsn;
     const std::lock_guard lock(mutex);
@@ -118,6 +125,16 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
     }
   }
   return advance_head(status);
+}
+
+// The seeded bug: everything counts as home, and the status says so, before it is written.
+Result<void> Rvm::Impl::pretend_home(format::StatusBlock status) {
+  {
+    const std::lock_guard lock(mutex);
+    status.head_lsn = tail.lsn;
+    status.head_sequence = tail.sequence;
+  }
+  return log->write_status(status, log->segments());
 }
 
 // The head moves to the oldest group that a dirty page still needs.
