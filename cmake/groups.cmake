@@ -69,7 +69,7 @@ function(rvmfs_tests target)
     return()
   endif()
   add_executable(${target} ${sources})
-  target_link_libraries(${target} PRIVATE ${arg_LINK} test_support GTest::gmock GTest::gtest
+  target_link_libraries(${target} PRIVATE test_support ${arg_LINK} GTest::gmock GTest::gtest
                         GTest::gtest_main rvmfs_flags)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   if(NOT arg_LABEL STREQUAL "mount")

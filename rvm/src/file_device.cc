@@ -285,7 +285,7 @@ Result<Descriptor> open_path(const std::string& path, const FileOptions& options
 
 Result<void> take_lock(int fd, bool read_only) {
   struct flock lock {};
-  lock.l_type = static_cast<short>(read_only ? F_RDLCK : F_WRLCK);
+  lock.l_type = read_only ? F_RDLCK : F_WRLCK;
   lock.l_whence = SEEK_SET;
   if (retry_on_eintr([&] { return ::fcntl(fd, F_OFD_SETLK, &lock); }) == 0) return {};
   if (errno == EAGAIN || errno == EACCES) {

@@ -170,6 +170,8 @@ Result<std::unique_ptr<LogArea>> LogArea::open(std::shared_ptr<Device> device, u
       !copies[0] || !copies[1] || copies[0]->block.counter != copies[1]->block.counter;
   const bool first =
       copies[0] && (!copies[1] || copies[0]->block.counter >= copies[1]->block.counter);
+  // If only one copy is good, the next write must not begin with it: two crashes could lose both.
+  area->stale_copy_ = area->copies_differed_ && first ? 1 : 0;
   area->status_ = copies[first ? 0 : 1]->block;
   area->segments_ = std::move(copies[first ? 0 : 1]->segments);
   area->record_bytes_ = area->status_.record_bytes;
@@ -190,12 +192,12 @@ Result<void> LogArea::write_status(const StatusBlock& status,
   StatusBlock next = status;
   next.counter = status_.counter + 1;
   const std::vector<std::byte> bytes = serialize(next, segments);
-  RVM_TRY(device_->write(offset_, bytes));
-  RVM_TRY(device_->flush());
-  if (!RVM_SEEDED_BUG("status_one_copy")) {
-    RVM_TRY(device_->write(offset_ + format::kStatusBytes, bytes));
+  for (const uint64_t copy : {stale_copy_, 1 - stale_copy_}) {
+    if (copy == 1 && RVM_SEEDED_BUG("status_one_copy")) continue;
+    RVM_TRY(device_->write(offset_ + copy * format::kStatusBytes, bytes));
     RVM_TRY(device_->flush());
   }
+  stale_copy_ = 0;
   status_ = next;
   segments_ = segments;
   return {};

@@ -60,6 +60,7 @@ class LogArea {
   format::StatusBlock status_{};
   std::vector<SegmentName> segments_;
   bool copies_differed_ = false;
+  uint64_t stale_copy_ = 0;  // which copy the next status write begins with
 };
 
 }  // namespace rvm

@@ -201,9 +201,14 @@ Result<void> Tree::Cursor::next() {
   const Node leaf{leaf_offset_, leaf_};
   if (++slot_ < leaf.count()) return load();
   if (!has_bound_) return {};
-  // Bounds must ascend, or a damaged tree would be walked for ever.
-  if (bound_ <= entry_.key) return damaged_node(leaf_offset_, "tree leaf beyond its upper bound");
-  return seek(bound_);
+  const Key sought = bound_;
+  if (sought <= entry_.key) return damaged_node(leaf_offset_, "tree leaf beyond its upper bound");
+  RVM_TRY(seek(sought));
+  if (has_bound_ && bound_ <= sought) {  // or a damaged tree would be walked for ever
+    valid_ = false;
+    return damaged_node(leaf_offset_, "bounds of tree leaves do not ascend");
+  }
+  return {};
 }
 
 Result<void> Tree::Cursor::load() {

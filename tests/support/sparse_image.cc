@@ -28,7 +28,7 @@ bool sole_owner(const std::shared_ptr<T>& pointer) {
   if (pointer.use_count() != 1) return false;
   // Another copy may just have let go, in another thread: taking and dropping one reference more
   // orders what that thread read before what follows here, in the eyes of thread sanitizers too.
-  const std::shared_ptr<T> ordering = pointer;
+  const std::shared_ptr<T> ordering = pointer;  // NOLINT(performance-*)
   return true;
 }
 

@@ -6,8 +6,8 @@
 //   log area:  | status A | status B | page journal (header + pages) | record area (circular) |
 //               kStatusBytes each      1 + journal_pages pages         record_bytes
 //
-// Status. Both copies are written at every change, A first, a flush after each. The valid copy with
-// the higher `counter` counts. hash = XXH3_64bits_withSeed(bytes_used bytes with `hash` zero,
+// Status. Both copies are written at every change, a flush after each: A first, unless A alone is
+// good. The valid copy with the higher `counter` counts. hash = XXH3_64bits_withSeed(bytes_used bytes with `hash` zero,
 // seed = kStatusSeed). It is followed by segment_count entries {SegmentEntry, name, zeros to 8}.
 //
 // Record area. A position ("LSN") is a byte offset that only grows; it lies at

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The clock of a volume and its back-pressure: what has to happen before an operation takes the
+// lock, so that nobody waits for the device while holding it.
+#include "fs/core.h"
+
+#include <ctime>
+
+#include "fs/block_allocator.h"
+
+namespace rvmfs {
+
+VolumeCore::VolumeCore() = default;
+VolumeCore::~VolumeCore() = default;
+
+Time VolumeCore::now() const {
+  Time time;
+  if (options.clock) {
+    time = options.clock();
+  } else {
+    timespec read{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &read);  // what the kernel's own filesystems use
+    time = {read.tv_sec, static_cast<uint32_t>(read.tv_nsec)};
+  }
+  std::lock_guard lock(clock_mutex_);
+  if (time < last_now_) return last_now_;
+  last_now_ = time;
+  return time;
+}
+
+Result<void> VolumeCore::before_write_() {
+  if (options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  if (rvm->failed()) {
+    return fs_error(FsErrc::read_only_volume, "read-only since a write of the log failed");
+  }
+  if (rvm->wants_flush()) RVM_TRY(rvm->flush());
+  return relieve_memory_();
+}
+
+// Clean pages go first. If what remains is too much still, most of it waits to be written home.
+Result<void> VolumeCore::relieve_memory_() {
+  if (!rvm->wants_reclaim()) return {};
+  std::unique_lock one_at_a_time(relieve_mutex_, std::try_to_lock);
+  if (!one_at_a_time.owns_lock()) return {};
+  const uint64_t goal = options.metadata_bytes_max / 10 * 9;
+  {
+    std::unique_lock lock(meta_lock);
+    rvm->reclaim(goal);
+  }
+  if (!rvm->wants_reclaim() || options.read_only || rvm->failed()) return {};
+  RVM_TRY(rvm->truncate());
+  std::unique_lock lock(meta_lock);
+  rvm->reclaim(goal);
+  return {};
+}
+
+// What goes wrong here is not the caller's news: its own error (no space) stays.
+bool VolumeCore::make_room_() {
+  const Result<bool> made = blocks->make_room();
+  return made && *made;
+}
+
+}  // namespace rvmfs

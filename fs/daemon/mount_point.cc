@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The directory that is mounted on.
+#include "fs/daemon/mount_point.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+#include "fs/daemon/messages.h"
+#include "fs/daemon/signals.h"
+
+namespace rvmfs {
+namespace {
+
+constexpr const char* kFusermount = "fusermount3";
+constexpr int kCannotExecute = 127;
+
+Error system_error(const char* what) { return Error{rvm::Errc::io, errno, 0, what}; }
+
+// The absolute path of a directory that cannot be looked into: its parent's, and its name.
+Result<std::string> path_by_parent(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  char resolved[PATH_MAX];
+  if (realpath(parent.c_str(), resolved) == nullptr) return system_error("mount point");
+  const std::string base = resolved;
+  return base == "/" ? base + name : base + "/" + name;
+}
+
+// fusermount3 says why it failed only in words; whoever asks for a lazy unmount does not care, and
+// everybody else can only try that next: so a failure counts as "in use".
+Result<void> run_fusermount(const std::string& mount_point, Detach detach) {
+  const pid_t child = fork();
+  if (child < 0) return system_error("fork");
+  if (child == 0) {
+    restore_signals();
+    const int null = open("/dev/null", O_WRONLY);
+    if (null >= 0) dup2(null, STDERR_FILENO);
+    if (detach == Detach::yes) {
+      execlp(kFusermount, kFusermount, "-u", "-q", "-z", "--", mount_point.c_str(), nullptr);
+    } else {
+      execlp(kFusermount, kFusermount, "-u", "-q", "--", mount_point.c_str(), nullptr);
+    }
+    _exit(kCannotExecute);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return system_error("waiting for fusermount3");
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kCannotExecute) {
+    return Error{rvm::Errc::io, ENOENT, 0, "cannot run fusermount3"};
+  }
+  return Error{rvm::Errc::io, EBUSY, 0, "fusermount3 cannot unmount"};
+}
+
+}  // namespace
+
+bool is_descriptor(const std::string& mount_point) {
+  return mount_point.compare(0, 8, "/dev/fd/") == 0;
+}
+
+Result<std::string> prepare_mount_point(const std::string& path) {
+  if (is_descriptor(path)) return path;
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0 && errno == ENOTCONN) {
+    RVM_ASSIGN(const std::string dead, path_by_parent(path));
+    say(Level::notice, "{} was left behind by a daemon that died: unmounting it", dead);
+    RVM_TRY(unmount(dead, Detach::yes));
+  }
+  char resolved[PATH_MAX];
+  if (realpath(path.c_str(), resolved) == nullptr) return system_error("mount point");
+  if (stat(resolved, &status) != 0) return system_error("mount point");
+  if (!S_ISDIR(status.st_mode)) return Error{rvm::Errc::io, ENOTDIR, 0, "mount point"};
+  return std::string(resolved);
+}
+
+Result<void> unmount(const std::string& mount_point, Detach detach) {
+  if (geteuid() != 0) return run_fusermount(mount_point, detach);
+  const int flags = UMOUNT_NOFOLLOW | (detach == Detach::yes ? MNT_DETACH : 0);
+  if (umount2(mount_point.c_str(), flags) != 0) return system_error("cannot unmount");
+  return {};
+}
+
+void sync_mount(const std::string& mount_point) {
+  const int fd = open(mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 || syncfs(fd) != 0) {
+    say(Level::warning, "{}: cannot write back shared mappings: {}", mount_point, strerror(errno));
+  }
+  if (fd >= 0) close(fd);
+}
+
+}  // namespace rvmfs

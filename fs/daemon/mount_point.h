@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The directory that is mounted on: its absolute path, what a dead daemon left there, unmounting.
+#pragma once
+
+#include <string>
+
+#include "fs/errors.h"
+
+namespace rvmfs {
+
+// The absolute path. A mount point left behind by a daemon that was killed answers nothing but
+// ENOTCONN; it is unmounted first. "/dev/fd/N" (a descriptor of /dev/fuse, already mounted by a
+// privileged parent) stays as it is.
+Result<std::string> prepare_mount_point(const std::string& path);
+
+// True if the path names an already mounted descriptor of /dev/fuse: unmounting is not ours.
+bool is_descriptor(const std::string& mount_point);
+
+enum class Detach : bool { no, yes };  // yes: also when it is in use (lazily)
+
+// As root directly, else through fusermount3. Errors: io with EBUSY if it is in use.
+Result<void> unmount(const std::string& mount_point, Detach detach);
+
+// Has the kernel write back what programs changed in shared mappings. The mount must be served.
+void sync_mount(const std::string& mount_point);
+
+}  // namespace rvmfs

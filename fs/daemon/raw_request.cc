@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Requests as the kernel sent them.
+#include "fs/daemon/raw_request.h"
+
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "fs/daemon/reply.h"
+
+namespace rvmfs {
+namespace {
+
+// What the distribution's linux/fuse.h may be too old to know.
+constexpr uint32_t kSyncfsOpcode = 50;
+constexpr uint32_t kTmpfileOpcode = 51;
+constexpr uint32_t kStatxOpcode = 52;
+constexpr uint32_t kWriteKillSuidGid = 1 << 2;
+constexpr uint32_t kSetattrKillSuidGid = 1 << 11;
+constexpr uint64_t kForeverSeconds = 1'000'000'000;
+
+struct StatxTime {
+  int64_t seconds;
+  uint32_t nanoseconds;
+  int32_t reserved;
+};
+
+struct StatxReply {
+  uint64_t attr_valid;
+  uint32_t attr_valid_nsec;
+  uint32_t flags;
+  uint64_t spare[2];
+  // As struct statx, up to its device numbers.
+  uint32_t mask, block_bytes;
+  uint64_t attributes;
+  uint32_t nlink, uid, gid;
+  uint16_t mode, spare0;
+  uint64_t inode, size, blocks, attributes_mask;
+  StatxTime atime, btime, ctime, mtime;
+  uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+  uint64_t spare2[14];
+};
+static_assert(sizeof(StatxReply) == 288);
+
+constexpr RawRequest kNone;
+thread_local const RawRequest* current = &kNone;
+
+// Returns false if the kernel does not want the reply any more.
+bool reply(const RawRequest& request, int error, std::span<const std::byte> body = {}) {
+  fuse_out_header header{};
+  header.len = static_cast<uint32_t>(sizeof header + body.size());
+  header.error = -error;
+  header.unique = request.header.unique;
+  const iovec parts[2] = {{&header, sizeof header},
+                          {const_cast<std::byte*>(body.data()), body.size()}};
+  return writev(request.fd, parts, body.empty() ? 1 : 2) >= 0;
+}
+
+template <typename T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+fuse_attr to_fuse_attr(const Attributes& attributes) {
+  fuse_attr out{};
+  out.ino = attributes.inode;
+  out.size = attributes.size;
+  out.blocks = attributes.blocks;
+  out.atime = static_cast<uint64_t>(attributes.atime.seconds);
+  out.mtime = static_cast<uint64_t>(attributes.mtime.seconds);
+  out.ctime = static_cast<uint64_t>(attributes.ctime.seconds);
+  out.atimensec = attributes.atime.nanoseconds;
+  out.mtimensec = attributes.mtime.nanoseconds;
+  out.ctimensec = attributes.ctime.nanoseconds;
+  out.mode = attributes.mode;
+  out.nlink = attributes.nlink;
+  out.uid = attributes.uid;
+  out.gid = attributes.gid;
+  out.blksize = format::kBlockBytes;
+  return out;
+}
+
+void tmpfile(MountState& state, const RawRequest& request) {
+  struct {
+    fuse_entry_out entry;
+    fuse_open_out open;
+  } out{};
+  const auto in = request.in<fuse_create_in>();
+  if (!in) return static_cast<void>(reply(request, EIO));
+  const Caller caller{request.header.uid, request.header.gid};
+  const uint32_t mode = S_IFREG | (in->mode & 07777);
+  const auto made = state.volume.tmpfile(request.header.nodeid, mode, caller);
+  if (!made) return static_cast<void>(reply(request, report(made.error())));
+  out.entry.nodeid = made->inode;
+  out.entry.generation = kGeneration;
+  out.entry.entry_valid = kForeverSeconds;
+  out.entry.attr_valid = kForeverSeconds;
+  out.entry.attr = to_fuse_attr(*made);
+  out.open.open_flags = FOPEN_KEEP_CACHE;
+  if (!reply(request, 0, bytes_of(out))) state.volume.forget(made->inode, 1);
+}
+
+StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0}; }
+
+void statx(MountState& state, const RawRequest& request) {
+  const auto attributes = state.volume.getattr(request.header.nodeid);
+  if (!attributes) return static_cast<void>(reply(request, report(attributes.error())));
+  StatxReply out{};
+  out.attr_valid = kForeverSeconds;
+  out.mask = STATX_BASIC_STATS | STATX_BTIME;
+  out.block_bytes = format::kBlockBytes;
+  out.nlink = attributes->nlink;
+  out.uid = attributes->uid;
+  out.gid = attributes->gid;
+  out.mode = static_cast<uint16_t>(attributes->mode);
+  out.inode = attributes->inode;
+  out.size = attributes->size;
+  out.blocks = attributes->blocks;
+  out.atime = to_statx(attributes->atime);
+  out.btime = to_statx(attributes->btime);
+  out.ctime = to_statx(attributes->ctime);
+  out.mtime = to_statx(attributes->mtime);
+  out.rdev_major = attributes->rdev_major;
+  out.rdev_minor = attributes->rdev_minor;
+  reply(request, 0, bytes_of(out));
+}
+
+}  // namespace
+
+const RawRequest& current_request() { return *current; }
+
+CurrentRequest::CurrentRequest(const RawRequest& request) { current = &request; }
+
+CurrentRequest::~CurrentRequest() { current = &kNone; }
+
+bool write_kills_suid_gid() {
+  const auto in = current_request().in<fuse_write_in>();
+  return in && (in->write_flags & kWriteKillSuidGid) != 0;
+}
+
+bool setattr_kills_suid_gid() {
+  const auto in = current_request().in<fuse_setattr_in>();
+  return in && (in->valid & kSetattrKillSuidGid) != 0;
+}
+
+bool answer_raw(MountState& state, const RawRequest& request) {
+  switch (request.header.opcode) {
+    case kTmpfileOpcode:
+      if (!state.init.enabled(Feature::tmpfile)) return false;
+      tmpfile(state, request);
+      return true;
+    case kStatxOpcode:
+      if (!state.init.enabled(Feature::statx)) return false;
+      statx(state, request);
+      return true;
+    case kSyncfsOpcode: {
+      const Result<void> result = state.volume.sync();
+      reply(request, result ? 0 : report(result.error()));
+      return true;
+    }
+    default: return false;
+  }
+}
+
+}  // namespace rvmfs

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The FUSE session: receiving, threads, stopping.
+#include "fs/daemon/session.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "fs/daemon/messages.h"
+#include "fs/daemon/operations.h"
+#include "fs/daemon/signals.h"
+
+namespace rvmfs {
+namespace {
+
+// The largest write (1 MiB) and the headers before it.
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kBufferBytes = (1 << 20) + kPageBytes;
+constexpr long kStopRetryNanoseconds = 2'000'000;
+
+Error system_error(const char* what) { return Error{rvm::Errc::io, errno, 0, what}; }
+
+struct FreeBuffer {
+  void operator()(std::byte* buffer) const { free(buffer); }
+};
+using Buffer = std::unique_ptr<std::byte, FreeBuffer>;
+
+Buffer make_buffer() {
+  return Buffer(static_cast<std::byte*>(aligned_alloc(kPageBytes, kBufferBytes)));
+}
+
+// The argument list that libfuse takes its options from.
+class Arguments {
+ public:
+  Arguments() { add("rvmfs"); }
+  ~Arguments() {
+    fuse_opt_free_args(&args_);
+    free(option_list_);
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  // Commas and backslashes in the option are escaped.
+  void option(const std::string& text) {
+    failed_ |= fuse_opt_add_opt_escaped(&option_list_, text.c_str()) != 0;
+  }
+  fuse_args* finish() {
+    add("-o");
+    add(option_list_);
+    return failed_ ? nullptr : &args_;
+  }
+
+ private:
+  void add(const char* argument) { failed_ |= fuse_opt_add_arg(&args_, argument) != 0; }
+
+  fuse_args args_ = FUSE_ARGS_INIT(0, nullptr);
+  char* option_list_ = nullptr;
+  bool failed_ = false;
+};
+
+void fill(Arguments& arguments, const SessionSettings& settings) {
+  arguments.option("fsname=" + settings.source);
+  arguments.option("subtype=rvmfs");
+  arguments.option("default_permissions");
+  if (settings.debug) arguments.option("debug");
+  for (const std::string& option : settings.options) arguments.option(option);
+}
+
+}  // namespace
+
+Session::Session(SessionSettings settings, MountState& state)
+    : settings_(std::move(settings)), state_(state) {}
+
+Session::~Session() {
+  stop();
+  if (mounted_) fuse_session_unmount(fuse_);
+  if (fuse_ != nullptr) fuse_session_destroy(fuse_);
+  if (event_fd_ >= 0) close(event_fd_);
+}
+
+Result<std::unique_ptr<Session>> Session::mount(SessionSettings settings, MountState& state) {
+  std::unique_ptr<Session> session(new Session(std::move(settings), state));
+  RVM_TRY(session->open_());
+  return session;
+}
+
+Result<void> Session::open_() {
+  state_.session = this;
+  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd_ < 0) return system_error("eventfd");
+  Arguments arguments;
+  fill(arguments, settings_);
+  fuse_args* const args = arguments.finish();
+  if (args == nullptr) return Error{rvm::Errc::out_of_memory, ENOMEM, 0, "mount options"};
+  errno = 0;
+  fuse_ = fuse_session_new(args, &operations(), sizeof(fuse_lowlevel_ops), &state_);
+  if (fuse_ == nullptr) return system_error("cannot make a FUSE session");
+  errno = 0;
+  if (fuse_session_mount(fuse_, settings_.mount_point.c_str()) != 0) {
+    return system_error("cannot mount");
+  }
+  mounted_ = true;
+  fuse_custom_io io{};
+  io.read = read_;
+  io.writev = write_;
+  const int result = fuse_session_custom_io(fuse_, &io, fuse_session_fd(fuse_));
+  if (result != 0) return Error{rvm::Errc::io, abs(result), 0, "cannot take over the FUSE session"};
+  return {};
+}
+
+Result<void> Session::start() {
+  const std::lock_guard lock(workers_mutex_);
+  if (!spawn_()) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
+  return {};
+}
+
+void Session::clear_event() const {
+  uint64_t count = 0;
+  // Nothing to read is fine: somebody else's event was counted with ours.
+  [[maybe_unused]] const ssize_t ignored = read(event_fd_, &count, sizeof count);
+}
+
+void Session::notify_() const {
+  const uint64_t one = 1;
+  // Cannot fail but for a full counter, which is readable anyway.
+  [[maybe_unused]] const ssize_t ignored = write(event_fd_, &one, sizeof one);
+}
+
+void Session::stop() {
+  stopping_ = true;
+  // A worker that waits in read(2) is woken by a signal. The signal may come just before the read,
+  // so it is sent again until the worker is gone.
+  const timespec pause{0, kStopRetryNanoseconds};
+  for (size_t i = 0;; ++i) {
+    Worker* worker = nullptr;
+    {
+      const std::lock_guard lock(workers_mutex_);
+      if (i == workers_.size()) break;
+      worker = workers_[i].get();
+    }
+    while (!worker->finished) {
+      pthread_kill(worker->thread.native_handle(), kWakeSignal);
+      nanosleep(&pause, nullptr);
+    }
+    worker->thread.join();
+  }
+  const std::lock_guard lock(workers_mutex_);
+  workers_.clear();
+}
+
+bool Session::spawn_() {
+  if (workers_.size() >= settings_.workers || stopping_) return true;
+  auto worker = std::make_unique<Worker>();
+  Worker& self = *worker;
+  ++idle_;
+  try {
+    self.thread = std::thread([this, &self] { serve_(self); });
+  } catch (const std::system_error&) {
+    --idle_;
+    return false;
+  }
+  workers_.push_back(std::move(worker));
+  return true;
+}
+
+int Session::channel_() {
+  const int shared = fuse_session_fd(fuse_);
+  if (!settings_.clone_fd) return shared;
+  const int own = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  uint32_t source = static_cast<uint32_t>(shared);
+  if (own >= 0 && ioctl(own, FUSE_DEV_IOC_CLONE, &source) == 0) return own;
+  say(Level::warning, "clone_fd does not work here ({}); using one descriptor", strerror(errno));
+  if (own >= 0) close(own);
+  return shared;
+}
+
+void Session::serve_(Worker& self) {
+  const Buffer buffer = make_buffer();
+  const int fd = channel_();
+  size_t bytes = 0;
+  while (buffer && receive_(fd, buffer.get(), bytes)) {
+    if (--idle_ == 0) {
+      const std::lock_guard lock(workers_mutex_);
+      spawn_();  // without another thread, this one serves on
+    }
+    dispatch_(fd, buffer.get(), bytes);
+    ++idle_;
+  }
+  if (fd != fuse_session_fd(fuse_)) close(fd);
+  if (!buffer) say(Level::error, "no memory for a request buffer");
+  ended_ = true;
+  self.finished = true;
+  notify_();
+}
+
+bool Session::receive_(int fd, std::byte* buffer, size_t& bytes) {
+  while (!stopping_ && !ended_) {
+    const ssize_t result = read(fd, buffer, kBufferBytes);
+    if (result >= static_cast<ssize_t>(sizeof(fuse_in_header))) {
+      bytes = static_cast<size_t>(result);
+      return true;
+    }
+    // ENOENT: the request was interrupted before it could be read.
+    if (result < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) continue;
+    // ENODEV: unmounted; ECONNABORTED: somebody aborted the connection.
+    if (result < 0 && errno != ENODEV && errno != ECONNABORTED) {
+      say(Level::error, "reading from /dev/fuse: {}", strerror(errno));
+    }
+    return false;
+  }
+  return false;
+}
+
+void Session::dispatch_(int fd, std::byte* buffer, size_t bytes) {
+  RawRequest request;
+  request.fd = fd;
+  memcpy(&request.header, buffer, sizeof request.header);
+  request.body = {buffer + sizeof(fuse_in_header), bytes - sizeof(fuse_in_header)};
+  const CurrentRequest current(request);
+  if (request.header.opcode == FUSE_INIT) state_.init.see_request({buffer, bytes});
+  if (answer_raw(state_, request)) return;
+  fuse_buf buf{};
+  buf.mem = buffer;
+  buf.size = bytes;
+  fuse_session_process_buf(fuse_, &buf);
+}
+
+ssize_t Session::read_(int fd, void* buffer, size_t bytes, void*) {
+  return read(fd, buffer, bytes);  // libfuse wants one; receive_ reads instead
+}
+
+ssize_t Session::write_(int fd, iovec* parts, int count, void* userdata) {
+  MountState& state = *static_cast<MountState*>(userdata);
+  const RawRequest& request = current_request();
+  if (request.fd >= 0) fd = request.fd;  // a cloned descriptor takes the replies to its requests
+  if (request.header.opcode != FUSE_INIT) return writev(fd, parts, count);
+  return write_init_reply_(fd, parts, count, state);
+}
+
+ssize_t Session::write_init_reply_(int fd, iovec* parts, int count, MountState& state) {
+  fuse_out_header header{};
+  fuse_init_out body{};
+  memcpy(&header, parts[0].iov_base, sizeof header);
+  const bool is_agreement = count == 2 && header.error == 0 &&
+                            parts[1].iov_len <= sizeof body && state.init.is_reply(header.unique);
+  if (!is_agreement) return writev(fd, parts, count);
+  memcpy(&body, parts[1].iov_base, parts[1].iov_len);
+  state.init.edit_reply({reinterpret_cast<std::byte*>(&body), parts[1].iov_len});
+  iovec edited[2] = {parts[0], {&body, parts[1].iov_len}};
+  const ssize_t result = writev(fd, edited, 2);
+  if (result >= 0 && body.major == FUSE_KERNEL_VERSION) {
+    state.session->ready_ = true;
+    state.session->notify_();
+  }
+  return result;
+}
+
+}  // namespace rvmfs

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The FUSE session: libfuse mounts, decodes requests and encodes replies; receiving, threads and
+// stopping are our own. So every request is seen raw before libfuse decodes it (raw_request.h), and
+// every reply on its way out (init_flags.h); kernel features that are newer than the distribution's
+// libfuse do not wait for it.
+//
+// Workers: as many as are busy at once, plus one that waits, up to a limit. A worker reads a request
+// into its own buffer, carries it out and replies, all in one thread.
+//
+// Life: mount -> start -> (ready) -> (ended) -> stop -> destructor. `ended` comes when the
+// filesystem was unmounted, or the connection was aborted, or stop() was called.
+//
+// Thread rules: one thread (the main one) owns a Session and makes all calls.
+#pragma once
+
+#include <fuse3/fuse_lowlevel.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fs/daemon/raw_request.h"
+#include "fs/daemon/state.h"
+
+namespace rvmfs {
+
+struct SessionSettings {
+  std::string source;       // what /proc/mounts shows as the device
+  std::string mount_point;  // absolute
+  bool debug = false;
+  uint32_t workers = 8;
+  bool clone_fd = false;
+  std::vector<std::string> options;  // more mount options, for libfuse and the kernel
+};
+
+class Session {
+ public:
+  // Mounts. libfuse says by itself what is wrong (messages.h).
+  static Result<std::unique_ptr<Session>> mount(SessionSettings settings, MountState& state);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Result<void> start();
+  // Becomes readable whenever ready() or ended() may have changed.
+  int event_fd() const { return event_fd_; }
+  void clear_event() const;
+  bool ready() const { return ready_; }   // the mount answers
+  bool ended() const { return ended_; }   // no worker waits for requests any more
+
+  // Ends: requests that are being worked on are finished, then all workers are gone.
+  void stop();
+
+ private:
+  struct Worker {
+    std::thread thread;
+    std::atomic<bool> finished{false};
+  };
+
+  Session(SessionSettings settings, MountState& state);
+  Result<void> open_();
+  static ssize_t read_(int fd, void* buffer, size_t bytes, void* userdata);
+  static ssize_t write_(int fd, iovec* parts, int count, void* userdata);
+  static ssize_t write_init_reply_(int fd, iovec* parts, int count, MountState& state);
+
+  bool spawn_();                    // false: the host gave no thread
+  void serve_(Worker& self);
+  int channel_();                   // the descriptor for one worker
+  bool receive_(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
+  void dispatch_(int fd, std::byte* buffer, size_t bytes);
+  void notify_() const;
+
+  SessionSettings settings_;
+  MountState& state_;
+  fuse_session* fuse_ = nullptr;
+  bool mounted_ = false;
+  int event_fd_ = -1;
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> ended_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> idle_{0};
+  std::mutex workers_mutex_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace rvmfs

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What reading, writing, sizing and allocating of files share. Order of a change of contents, with the
+// inode's data lock held exclusively all the time (so that what was planned stays true):
+//
+//   1. plan            run_read: inode item, extents
+//   2. reserve         run_read: fresh blocks, in memory only
+//   3. write           no lock but the data lock: bytes go to the device, in place. Nothing that is
+//                      durable refers to fresh blocks or to bytes behind the end of the file.
+//   4. commit          run_write: bitmaps, extents, size, times; ordered after the device writes
+//
+// Bytes behind the end of a file in its last block may be anything. Whoever moves the end outward
+// past them makes them zeros first (look_beyond_end, zero_gap).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "fs/block_allocator.h"
+#include "fs/extents.h"
+
+namespace rvmfs {
+
+inline constexpr uint32_t kStepWeightMax = 512;  // of one transaction, see fs/extents.h
+inline constexpr size_t kPiecesMax = 256;
+
+// A copy of the item. Call inside run_read. Errors: stale, is_a_directory, bad_argument (other types).
+Result<format::InodeItem> file_item(VolumeCore& core, Inode inode);
+inline bool is_inlined(const format::InodeItem& item) {
+  return item.layout == static_cast<uint8_t>(format::Layout::inlined);
+}
+
+// Reads bytes of the image at `position`. Bytes that the image does not have are damage: somebody
+// said that they were written.
+Result<void> read_device(VolumeCore& core, uint64_t position, std::span<std::byte> out);
+
+// Writes all bytes of the blocks of `where`: those of `data`, which lies at byte `offset` of the file,
+// and zeros for the rest.
+Result<void> write_blocks(VolumeCore& core, const Extent& where, uint64_t offset,
+                          std::span<const std::byte> data);
+// Writes what of `data` lies in `where`, and nothing else.
+Result<void> write_part(VolumeCore& core, const Extent& where, uint64_t offset,
+                        std::span<const std::byte> data);
+// Makes bytes [begin, end) of the file zeros, where they are in written blocks. Call without
+// meta_lock; for the edges of ranges, at most one block at a time.
+Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64_t end);
+
+// What stands between the end of the file and a new, greater one.
+struct BeyondEnd {
+  uint64_t gap_position = 0;  // bytes of the image that must become zeros, behind the end in its block
+  uint64_t gap_bytes = 0;
+  bool leftover = false;      // blocks of an unfinished truncation: finish_truncation first
+};
+// Call inside run_read.
+Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_size);
+Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond);
+// Frees everything behind `size` (the file's size), in as many transactions as it takes.
+Result<void> finish_truncation(VolumeCore& core, Inode inode, uint64_t size);
+// All of the above, for an operation that plans afterwards.
+Result<void> prepare_extension(VolumeCore& core, Inode inode, uint64_t size, uint64_t new_size);
+
+// Blocks reserved for holes of one file. Gives back what was not committed.
+class FreshBlocks {
+ public:
+  explicit FreshBlocks(VolumeCore& core) : core_(core) {}
+  ~FreshBlocks();
+  FreshBlocks(const FreshBlocks&) = delete;
+  FreshBlocks& operator=(const FreshBlocks&) = delete;
+
+  // Reserves blocks for the hole, the first near `goal` if not 0. On error the hole's start may be
+  // covered. Call without meta_lock.
+  Result<void> cover(const Extent& hole, uint64_t goal);
+  const std::vector<Extent>& extents() const { return extents_; }
+  uint64_t blocks() const;
+
+  // Inside run_write: puts reserved extents into the map, from number `first` on, until the weight is
+  // reached; tells the number where it stopped and how many blocks that were.
+  struct Committed {
+    size_t next = 0;
+    uint64_t blocks = 0;
+  };
+  Result<Committed> commit(Operation& op, ExtentMap& map, size_t first, bool unwritten,
+                           uint32_t weight_max);
+  // After run_write succeeded: the extents before `next` are the file's.
+  void keep(size_t next) { kept_ = next; }
+
+ private:
+  VolumeCore& core_;
+  std::vector<Extent> extents_;
+  size_t kept_ = 0;
+};
+
+}  // namespace rvmfs

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Everything that fsck can find: one row a finding, with its number (which never changes), its
+// severity, whether it can be repaired, and what it says to people.
+//
+// Severity:
+//   note     nothing is wrong; shown with -v, never counted (files that wait for deletion, ...)
+//   problem  structures contradict each other; nothing of a user's is lost
+//   damage   bytes are lost or cannot be read
+// Repair:
+//   yes      fsck mends it without loss
+//   no       it can only be told
+#pragma once
+
+#include <cstdint>
+
+namespace rvmfs::fsck {
+
+enum class Severity : uint8_t { note, problem, damage };
+
+// X(name, number, severity, repairable, text)
+#define RVMFS_FSCK_FINDINGS(X)                                                                     \
+  X(superblock_damaged, 101, damage, false, "neither copy of the superblock is valid")             \
+  X(superblock_first_damaged, 102, problem, true, "the superblock is damaged; its copy is good")   \
+  X(superblock_copy_damaged, 103, problem, true, "the copy of the superblock is damaged")          \
+  X(superblock_copies_differ, 104, note, true, "the copy of the superblock is older")              \
+  X(superblock_fields, 105, damage, false, "the superblock holds impossible values")               \
+  X(features_unknown, 106, damage, false, "the volume needs a newer fsck.rvmfs")                   \
+  X(owner_record_damaged, 107, note, true, "the owner record is damaged")                          \
+  X(owner_record_held, 108, note, true, "the volume was not unmounted")                            \
+  X(image_unreadable, 109, damage, false, "the image cannot be read here")                         \
+  X(log_status_damaged, 201, damage, false, "neither status copy of the log is valid")             \
+  X(log_status_copy_damaged, 202, note, true, "one status copy of the log is not valid")           \
+  X(log_status_fields, 203, damage, false, "the log's status holds impossible values")             \
+  X(log_damaged, 204, damage, false, "damage in the middle of the log")                            \
+  X(log_unit_malformed, 205, damage, false, "a valid unit of the log holds impossible records")    \
+  X(log_foreign_segment, 206, damage, false, "the log speaks of a segment outside the image")      \
+  X(log_torn_tail, 207, note, true, "the log ends with an unfinished write, which never counted")  \
+  X(log_replayed, 208, note, true, "the log holds changes that are not in place yet")              \
+  X(page_damaged, 301, damage, false, "a metadata page does not match its hash")                   \
+  X(hash_table_damaged, 302, damage, false, "a table of page hashes is damaged")                   \
+  X(chunk_place_bad, 303, damage, false, "a metadata chunk lies outside the volume")               \
+  X(chunk_missing, 304, damage, false, "a metadata chunk has no place")                            \
+  X(chunk_header_bad, 305, problem, true, "a chunk header is wrong")                               \
+  X(pool_root_bad, 306, problem, true, "the pool root is wrong")                                   \
+  X(pool_free_list, 307, problem, true, "the list of chunks with free pages is wrong")             \
+  X(page_leaked, 308, problem, true, "metadata pages are marked used and belong to nothing")       \
+  X(page_unmarked, 309, problem, true, "metadata pages are in use and not marked so")              \
+  X(page_shared, 310, damage, false, "a metadata page is used twice")                              \
+  X(page_free_not_zero, 311, problem, true, "a free metadata page is not zero")                    \
+  X(root_bad, 401, damage, false, "the volume root is not valid")                                  \
+  X(root_blocks_total, 402, problem, true, "the volume root has a wrong size")                     \
+  X(root_counters, 403, problem, true, "counters in the volume root are wrong")                    \
+  X(root_next_inode, 404, problem, true, "the next inode number was given out already")            \
+  X(tree_node_bad, 501, damage, false, "a tree node is not valid")                                 \
+  X(tree_order, 502, damage, false, "keys of a tree node are out of order")                        \
+  X(tree_reference_bad, 503, damage, false, "a reference of the tree leads nowhere")               \
+  X(item_unknown, 601, damage, false, "an item of unknown type")                                   \
+  X(item_bad, 602, damage, false, "an item has an impossible shape")                               \
+  X(item_without_inode, 603, problem, true, "items of an inode that does not exist")               \
+  X(inode_bad, 604, damage, false, "an inode holds impossible values")                             \
+  X(inode_missing_root, 605, damage, false, "the root directory is missing")                       \
+  X(inode_blocks, 606, problem, true, "an inode counts its blocks wrong")                          \
+  X(inode_links, 607, problem, true, "an inode counts its links wrong")                            \
+  X(inode_lost, 608, problem, true, "an inode has no name")                                        \
+  X(directory_size, 609, problem, true, "a directory counts its entries wrong")                    \
+  X(directory_parent, 610, problem, true, "a directory's '..' is wrong")                           \
+  X(directory_cycle, 611, problem, true, "directories cannot be reached from the root")            \
+  X(directory_two_names, 612, problem, true, "a directory has two names")                          \
+  X(entry_dangling, 613, problem, true, "a name leads to no inode")                                \
+  X(entry_type, 614, problem, true, "a directory entry has a wrong file type")                     \
+  X(entry_name, 615, problem, true, "a directory entry cannot be found by its name")               \
+  X(entry_in_non_directory, 616, problem, true, "directory entries in something else")             \
+  X(xattr_bad, 617, problem, true, "an extended attribute is incomplete or cannot be found")       \
+  X(inline_bad, 618, damage, false, "data within the metadata are incomplete")                     \
+  X(extent_bad, 619, damage, false, "an extent leads outside the volume or overlaps another")      \
+  X(blocks_shared, 620, damage, false, "blocks belong to two owners")                              \
+  X(orphan_dangling, 621, problem, true, "a file to be deleted does not exist")                    \
+  X(orphan_linked, 622, problem, true, "a file to be deleted still has names")                     \
+  X(orphan_waiting, 623, note, true, "deleted files are cleared at the next mount")                \
+  X(group_table_bad, 701, damage, false, "the table of block groups is damaged")                   \
+  X(blocks_unmarked, 702, problem, true, "blocks are in use and marked free")                      \
+  X(blocks_leaked, 703, problem, true, "blocks are marked used and belong to nothing")             \
+  X(group_counter, 704, problem, true, "a block group counts its used blocks wrong")               \
+  X(not_judged, 801, note, true, "links and free space were not judged because of the damage")
+
+enum class FindingId : uint16_t {
+#define RVMFS_FSCK_ID(name, number, severity, repairable, text) name = number,
+  RVMFS_FSCK_FINDINGS(RVMFS_FSCK_ID)
+#undef RVMFS_FSCK_ID
+};
+
+struct FindingRow {
+  FindingId id;
+  const char* name;
+  Severity severity;
+  bool repairable;
+  const char* text;
+};
+
+// The row of a finding; every FindingId has one.
+const FindingRow& finding_row(FindingId id);
+
+}  // namespace rvmfs::fsck

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Installs what building, testing and mounting need, from the packages of Debian 12. Does nothing,
+# and needs no rights, where everything is there already.
+set -euo pipefail
+
+packages=(
+  build-essential cmake ninja-build pkg-config python3
+  libexpected-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
+  uuid-dev libblkid-dev libfuse3-dev fuse3
+  libgtest-dev libgmock-dev
+  diffutils findutils util-linux
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+
+if ((${#missing[@]} == 0)); then
+  echo "setup: all ${#packages[@]} packages are installed"
+else
+  echo "setup: installing ${missing[*]}"
+  as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || {
+      echo "setup: not root and no sudo; install by hand: apt-get install ${missing[*]}" >&2
+      exit 1
+    }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+# A minimal container has no udev to make the device.
+if [[ ! -e /dev/fuse ]]; then
+  if ((EUID == 0)); then
+    mknod -m 0666 /dev/fuse c 10 229 2>/dev/null || true
+  fi
+  [[ -e /dev/fuse ]] || echo "setup: there is no /dev/fuse here: nothing can be mounted" >&2
+fi

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See campaign.h. Budget: a flush point gets most of it, since the subsets of what is pending there
+// contain those of the points before it; every other point gets two states, so that what was
+// acknowledged there is checked too. Where points are too many, they are sampled evenly.
+#include "tests/crash/campaign.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "tests/support/environment.h"
+
+namespace rvmfs::test {
+namespace {
+
+constexpr size_t kDepthMax = 2;  // crash, crash in recovery, crash in the recovery after it
+
+std::string only() { return text_from_environment("RVMFS_CRASH_ONLY"); }
+
+}  // namespace
+
+uint64_t crash_seed() { return number_from_environment("RVMFS_CRASH_SEED", 1); }
+
+size_t crash_states(size_t otherwise) {
+  return number_from_environment("RVMFS_CRASH_STATES", otherwise);
+}
+
+bool is_left_out(const std::string& workload) {
+  return !only().empty() && !only().starts_with(workload + ":");
+}
+
+Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& options,
+                   StateCheck check)
+    : workload_(std::move(workload)),
+      seed_(seed),
+      options_(options),
+      check_(std::move(check)) {}
+
+std::string Campaign::run(EnsembleHistory history) {
+  const std::string one = only();
+  if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
+  return walk(std::move(history), options_.states, 0);
+}
+
+std::string Campaign::reproduction() const {
+  std::string text = fmt::format("RVMFS_CRASH_ONLY={}:{}:", workload_, seed_);
+  for (size_t i = 0; i < path_.size(); ++i) {
+    text += fmt::format("{}{}.{}.{}", i == 0 ? "" : "/", path_[i].point, path_[i].choice,
+                        path_[i].limit);
+  }
+  return text;
+}
+
+std::string Campaign::walk(EnsembleHistory history, size_t wanted, size_t depth) {
+  EnsembleStates states(std::move(history));
+  size_t flushes = 0;
+  for (size_t point = 0; point <= states.event_count(); ++point) {
+    states.seek(point);
+    flushes += states.at_flush() ? 1 : 0;
+  }
+  const size_t others = states.event_count() + 1 - flushes;
+  const size_t others_wanted = std::min(2 * others, wanted / 2);
+  const size_t limit = std::max<size_t>(4, (wanted - others_wanted) / std::max<size_t>(flushes, 1));
+  // Sampling: with too few states for all points, each point is taken with the same share.
+  const size_t cost = 2 * others + limit * flushes;
+  size_t credit = 0;
+  for (size_t point = 0; point <= states.event_count(); ++point) {
+    credit += wanted;
+    states.seek(point);
+    const bool must = depth == 0 && states.at_flush();
+    if (credit < cost && !must && point != states.event_count()) continue;
+    credit = credit >= cost ? credit - cost : 0;
+    if (depth == 0) outer_point_ = point;
+    std::string failure = check_point(states, states.at_flush() ? limit : 2, depth);
+    if (!failure.empty()) return failure;
+  }
+  return "";
+}
+
+std::string Campaign::check_point(EnsembleStates& states, size_t limit, size_t depth) {
+  const std::vector<EnsembleChoice> choices = states.interesting(limit, seed_);
+  for (size_t i = 0; i < choices.size(); ++i) {
+    path_.push_back({states.point(), i, limit});
+    std::string failure = check_one(states, choices[i], depth);
+    if (!failure.empty()) {
+      return fmt::format("{}\n  {}\n  reproduce: {}", failure, states.describe(choices[i]),
+                         reproduction());
+    }
+    path_.pop_back();
+  }
+  return "";
+}
+
+std::string Campaign::check_one(const EnsembleStates& states, const EnsembleChoice& choice,
+                                size_t depth) {
+  ++states_;
+  if (depth > 0) ++states_in_recovery_;
+  CheckResult result = check_(states.build(choice), outer_point_);
+  if (!result.failure.empty() || !result.recovery || depth == kDepthMax) return result.failure;
+  if (states_ % options_.follow_every != 0 || !only().empty()) return "";
+  return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8, depth + 1);
+}
+
+std::string Campaign::replay(EnsembleHistory history, const std::string& steps) {
+  size_t depth = 0;
+  for (size_t at = 0; at < steps.size(); ++depth) {
+    Step step{};
+    const size_t end = std::min(steps.find('/', at), steps.size());
+    if (std::sscanf(steps.substr(at, end - at).c_str(), "%zu.%zu.%zu", &step.point, &step.choice,
+                    &step.limit) != 3) {
+      return "RVMFS_CRASH_ONLY cannot be understood: " + steps;
+    }
+    at = end + 1;
+    EnsembleStates states(std::move(history));
+    states.seek(step.point);
+    if (depth == 0) outer_point_ = step.point;
+    const auto choices = states.interesting(step.limit, seed_);
+    if (step.choice >= choices.size()) return "RVMFS_CRASH_ONLY names a choice that is not there";
+    std::fprintf(stderr, "%s\n", states.describe(choices[step.choice]).c_str());
+    CheckResult result = check_(states.build(choices[step.choice]), outer_point_);
+    ++states_;
+    if (!result.failure.empty()) return result.failure;
+    if (!result.recovery) break;
+    history = std::move(*result.recovery);
+  }
+  return "";
+}
+
+}  // namespace rvmfs::test

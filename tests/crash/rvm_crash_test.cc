@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Crash states of librvm alone. Each workload runs once on recorded devices; then power is lost at
+// every write boundary, with subsets and tears of what was not flushed, and recovery must give the
+// memory after some commit, no older than the last one acknowledged as durable, with every page hash
+// right. See campaign.h for the environment variables.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "tests/crash/rvm_rig.h"
+
+namespace rvmfs::test {
+namespace {
+
+using rvm::Commit;
+using rvm::Truncation;
+
+constexpr size_t kStates = 1200;  // for each workload
+
+using Workload = void (*)(RvmRig&);
+
+void run_workload(const std::string& name, const RigOptions& options, Workload workload,
+                  CampaignOptions campaign_options = {.states = kStates}) {
+  if (is_left_out(name)) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
+  const uint64_t seed = crash_seed();
+  RigAccount account;
+  {
+    RvmRig rig(options, seed);
+    workload(rig);
+    ASSERT_EQ(rig.failure(), "");
+    account = rig.account();
+  }
+  ASSERT_GT(account.hashes.size(), 8u) << "the workload made too few commits";
+  ASSERT_GT(account.history.order.size(), 10u) << "the workload wrote too little";
+  campaign_options.states = crash_states(campaign_options.states);
+  Campaign campaign(name, seed, campaign_options,
+                    [&](const std::vector<SparseImage>& images, size_t point) {
+                      return check_rvm_state(account, images, point);
+                    });
+  const std::string failure = campaign.run(account.history);
+  EXPECT_EQ(failure, "");
+  std::printf("%zu commits, %zu events, %zu crash states (%zu of them in recovery)\n",
+              account.hashes.size() - 1, account.history.order.size(), campaign.states(),
+              campaign.states_in_recovery());
+}
+
+Commit any_mode(RvmRig& rig) { return rig.random()() % 3 == 0 ? Commit::flush : Commit::no_flush; }
+
+void commit_some(RvmRig& rig, int commits, uint64_t bytes_max) {
+  for (int i = 0; i < commits && rig.failure().empty(); ++i) {
+    rvm::Transaction tx = rig.begin();
+    const uint64_t ranges = 1 + rig.random()() % 4;
+    for (uint64_t r = 0; r < ranges; ++r) rig.change_somewhere(tx, bytes_max);
+    if (rig.random()() % 8 == 0) {
+      rig.abort(std::move(tx));
+    } else {
+      rig.end(std::move(tx), any_mode(rig));
+    }
+    if (rig.random()() % 10 == 0) rig.flush();
+  }
+}
+
+TEST(RvmCrash, SmallCommitsSurviveFromTheLastFlushOnInTheirOrder) {
+  run_workload("rvm_small", {}, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.add_region(0, 64 * 1024, false);
+    rig.start();
+    commit_some(rig, 80, 300);
+  });
+}
+
+TEST(RvmCrash, CommitsSurviveWithoutTheOptimisations) {
+  RigOptions options;
+  options.tuning.coalesce_ranges = false;
+  options.tuning.coalesce_transactions = false;
+  run_workload("rvm_plain", options, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.start();
+    commit_some(rig, 80, 300);
+  });
+}
+
+TEST(RvmCrash, ALogOfSmallBlocksIsRecovered) {
+  RigOptions options;
+  options.block_bytes = 512;
+  run_workload("rvm_block512", options, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.start();
+    commit_some(rig, 100, 200);
+  });
+}
+
+TEST(RvmCrash, ALogThatWrapsAroundAndTruncatesInlineLosesNothing) {
+  RigOptions options;
+  options.tuning.spool_bytes_max = 32 * 1024;
+  run_workload("rvm_wrap", options, [](RvmRig& rig) {
+    rig.add_region(0, 128 * 1024, true);
+    rig.add_region(0, 32 * 1024, false);
+    rig.start();
+    commit_some(rig, 120, 12 * 1024);
+  });
+}
+
+TEST(RvmCrash, EpochTruncationMayBeCutAnywhere) {
+  RigOptions options;
+  options.tuning.truncate_percent = 101;
+  run_workload("rvm_epoch", options, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 6; ++i) {
+      commit_some(rig, 8, 2000);
+      rig.truncate(Truncation::epoch);
+    }
+  });
+}
+
+TEST(RvmCrash, IncrementalTruncationMayBeCutAnywhere) {
+  RigOptions options;
+  options.tuning.truncate_percent = 101;
+  run_workload("rvm_incremental", options, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 6; ++i) {
+      commit_some(rig, 8, 2000);
+      rig.truncate(Truncation::incremental);
+    }
+  });
+}
+
+TEST(RvmCrash, TruncationKeepsUncommittedBytesOfOpenTransactionsAway) {
+  RigOptions options;
+  options.tuning.truncate_percent = 101;
+  run_workload("rvm_open_transactions", options, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 8 && rig.failure().empty(); ++i) {
+      commit_some(rig, 6, 500);
+      rvm::Transaction open = rig.begin();
+      rig.change(open, 0, static_cast<uint64_t>(i) * 3000, 3000);
+      rig.truncate(i % 2 == 0 ? Truncation::incremental : Truncation::epoch);
+      if (i % 3 == 0) {
+        rig.abort(std::move(open));
+      } else {
+        rig.end(std::move(open), Commit::no_flush);
+      }
+    }
+    rig.flush();
+  });
+}
+
+TEST(RvmCrash, SegmentsOnSeveralDevicesLoseNothingWhenTheyFailTogether) {
+  RigOptions options;
+  options.devices = 3;
+  options.tuning.spool_bytes_max = 32 * 1024;
+  run_workload("rvm_segments", options, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.add_region(1, 64 * 1024, true);
+    rig.add_region(1, 32 * 1024, false);
+    rig.add_region(2, 32 * 1024, false);
+    rig.start();
+    commit_some(rig, 60, 3000);
+    rig.truncate(Truncation::incremental);
+    commit_some(rig, 20, 3000);
+    rig.truncate(Truncation::epoch);
+    commit_some(rig, 10, 3000);
+  });
+}
+
+TEST(RvmCrash, TransactionsOfManyLogUnitsAreAtomic) {
+  RigOptions options;
+  options.log_bytes = 4 << 20;
+  run_workload("rvm_large", options, [](RvmRig& rig) {
+    const size_t big = rig.add_region(0, 512 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 8 && rig.failure().empty(); ++i) {
+      commit_some(rig, 2, 1000);
+      rvm::Transaction tx = rig.begin();
+      rig.change(tx, big, static_cast<uint64_t>(i) * 1000, 450 * 1024);
+      rig.end(std::move(tx), any_mode(rig));
+    }
+    rig.flush();
+  }, {.states = 300});
+}
+
+TEST(RvmCrash, RegionsAreFormattedOnOldBytesAtomically) {
+  run_workload("rvm_format", {}, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 6 && rig.failure().empty(); ++i) {
+      commit_some(rig, 4, 1000);
+      rig.format_region(0, 64 * 1024);
+      commit_some(rig, 4, 1000);
+      if (i == 2) rig.truncate(Truncation::incremental);
+      if (i == 4) rig.truncate(Truncation::epoch);
+    }
+    rig.flush();
+  });
+}
+
+TEST(RvmCrash, GrowingFilesMayBeCutAnywhere) {
+  RigOptions options;
+  options.grows = true;
+  options.devices = 2;
+  run_workload("rvm_grow", options, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.add_region(1, 32 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 4 && rig.failure().empty(); ++i) {
+      commit_some(rig, 6, 1000);
+      rig.format_region(1, 128 * 1024);
+      commit_some(rig, 6, 1000);
+      rig.truncate(Truncation::incremental);
+    }
+  });
+}
+
+TEST(RvmCrash, ReopeningBetweenCommitsLosesNothing) {
+  run_workload("rvm_reopen", {}, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 6 && rig.failure().empty(); ++i) {
+      commit_some(rig, 8, 1000);
+      rig.reopen();
+    }
+    commit_some(rig, 4, 1000);
+  });
+}
+
+TEST(RvmCrash, ThreeCrashesInARowLoseNothing) {
+  RigOptions options;
+  options.tuning.truncate_percent = 101;
+  const CampaignOptions every{.states = 150, .follow_every = 1, .states_per_recovery = 60};
+  run_workload("rvm_thrice", options, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.start();
+    commit_some(rig, 8, 500);
+    rig.truncate(Truncation::incremental);
+    commit_some(rig, 4, 500);
+    rig.flush();
+  }, every);
+}
+
+TEST(RvmCrash, RecoveryInSmallStepsOfMemoryGivesTheSame) {
+  RigOptions options;
+  options.recovery_bytes_max = 16 * 1024;
+  options.tuning.truncate_percent = 101;
+  run_workload("rvm_little_memory", options, [](RvmRig& rig) {
+    rig.add_region(0, 128 * 1024, true);
+    rig.start();
+    commit_some(rig, 60, 2000);
+    rig.flush();
+  });
+}
+
+}  // namespace
+}  // namespace rvmfs::test

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See rvm_rig.h. A state is kept as one hash per region: comparing is cheap, and a failure can be run
+// again with the states in full.
+#include "tests/crash/rvm_rig.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace rvmfs::test {
+namespace {
+
+constexpr uint64_t kDeviceBytes = 8 << 20;
+constexpr std::byte kOldBytes{0xc5};
+
+rvm::Options open_options(const RigOptions& options, const Ensemble& ensemble) {
+  rvm::Options open;
+  open.log_device = ensemble.device(0);
+  std::vector<std::shared_ptr<rvm::Device>> devices;
+  for (size_t i = 0; i < ensemble.device_count(); ++i) devices.push_back(ensemble.device(i));
+  open.open_segment = [devices](std::string_view name,
+                                bool) -> rvm::Result<std::shared_ptr<rvm::Device>> {
+    return devices.at(static_cast<size_t>(name.at(1) - '0'));
+  };
+  open.tuning = options.tuning;
+  open.background = false;
+  open.recovery_bytes_max = options.recovery_bytes_max;
+  return open;
+}
+
+rvm::Result<rvm::Region*> map_region(rvm::Rvm& rvm, const RigRegion& region) {
+  rvm::RegionOptions options;
+  options.offset = region.offset;
+  options.length = region.length;
+  options.hashed = region.hashed;
+  options.hash_table_offset = region.hash_table_offset;
+  if (region.device > 0) {
+    RVM_ASSIGN(options.segment, rvm.open_segment("s" + std::to_string(region.device)));
+  }
+  return rvm.map(options);
+}
+
+uint64_t hash_of(const std::byte* bytes, uint64_t length) { return XXH3_64bits(bytes, length); }
+
+}  // namespace
+
+RvmRig::RvmRig(const RigOptions& options, uint64_t seed) : options_(options), random_(seed) {
+  const std::byte fill = options.grows ? std::byte{0} : kOldBytes;
+  const uint64_t bytes = options.grows ? 0 : kDeviceBytes;
+  std::vector<SparseImage> images(options.devices, SparseImage(bytes, fill));
+  ensemble_ = std::make_unique<Ensemble>(images, options.grows);
+  used_.assign(options.devices, 0);
+  used_[0] = options.log_bytes;
+  account_.options = options;
+  rvm::LogOptions log;
+  log.length = options.log_bytes;
+  log.block_bytes = options.block_bytes;
+  log.generation = 1000;  // equal runs make equal histories
+  check(rvm::Rvm::create_log(*ensemble_->device(0), log), "create_log");
+  open_and_map();
+}
+
+RvmRig::~RvmRig() = default;
+
+bool RvmRig::check(const rvm::Result<void>& result, const char* what) {
+  if (!result && failure_.empty()) failure_ = fmt::format("{}: {}", what, rvm::describe(result.error()));
+  return failure_.empty();
+}
+
+void RvmRig::open_and_map() {
+  auto opened = rvm::Rvm::initialize(open_options(options_, *ensemble_));
+  if (!opened) {
+    check(opened.error(), "initialize");
+    return;
+  }
+  rvm_ = std::move(*opened);
+  mapped_.clear();
+  for (const RigRegion& region : account_.regions) {
+    auto mapped = map_region(*rvm_, region);
+    if (!mapped) {
+      check(mapped.error(), "map");
+      return;
+    }
+    mapped_.push_back(*mapped);
+  }
+}
+
+uint64_t RvmRig::place(size_t device, uint64_t length) {
+  const uint64_t offset = used_[device];
+  used_[device] += length;
+  return offset;
+}
+
+size_t RvmRig::add_region(size_t device, uint64_t length, bool hashed) {
+  RigRegion region;
+  region.device = device;
+  region.length = length;
+  region.hashed = hashed;
+  if (hashed) {
+    const uint64_t pages = length / rvm::kPageBytes;
+    region.hash_table_offset = place(device, (pages + 510) / 511 * rvm::kPageBytes);
+  }
+  region.offset = place(device, length);
+  account_.regions.push_back(region);
+  shadows_.emplace_back(length, options_.grows ? std::byte{0} : kOldBytes);
+  if (!failure_.empty()) return account_.regions.size() - 1;
+  auto mapped = map_region(*rvm_, region);
+  if (!mapped) {
+    check(mapped.error(), "map");
+    return account_.regions.size() - 1;
+  }
+  mapped_.push_back(*mapped);
+  if (hashed) {
+    rvm::Transaction tx = rvm_->begin();
+    check(tx.format(**mapped), "format");
+    auto ended = tx.end(rvm::Commit::flush);
+    if (!ended) check(ended.error(), "end");
+    shadows_.back().assign(length, std::byte{0});
+  }
+  return account_.regions.size() - 1;
+}
+
+void RvmRig::start() {
+  if (!failure_.empty()) return;
+  check(rvm_->flush(true), "flush");
+  check(rvm_->truncate(), "truncate");
+  for (size_t i = 0; i < ensemble_->device_count(); ++i) {
+    check(ensemble_->device(i)->flush(), "flush of a device");
+  }
+  ensemble_->restart();
+  note_state();
+  account_.begun_at.push_back(0);
+  account_.durable.emplace_back(0, 0);
+}
+
+void RvmRig::note_state() {
+  std::vector<uint64_t> hashes;
+  if (!account_.hashes.empty()) hashes = account_.hashes.back();
+  for (size_t i = 0; i < shadows_.size(); ++i) {
+    const bool known = i < hashes.size();
+    const bool changed = std::find(changed_regions_.begin(), changed_regions_.end(), i) !=
+                         changed_regions_.end();
+    if (known && !changed) continue;
+    const uint64_t hash = hash_of(shadows_[i].data(), shadows_[i].size());
+    if (known) hashes[i] = hash;
+    if (!known) hashes.push_back(hash);
+  }
+  changed_regions_.clear();
+  account_.hashes.push_back(std::move(hashes));
+}
+
+void RvmRig::note_durable() {
+  account_.durable.emplace_back(ensemble_->event_count(), account_.hashes.size() - 1);
+}
+
+size_t RvmRig::format_region(size_t device, uint64_t length) {
+  RigRegion region;
+  region.device = device;
+  region.length = length;
+  region.hashed = true;
+  region.hash_table_offset = place(device, rvm::kPageBytes);
+  region.offset = place(device, length);
+  region.exists_since = account_.hashes.size();
+  const size_t index = account_.regions.size();
+  if (!failure_.empty()) return index;
+  auto mapped = map_region(*rvm_, region);
+  if (!mapped) {
+    check(mapped.error(), "map of a new region");
+    return index;
+  }
+  account_.regions.push_back(region);
+  mapped_.push_back(*mapped);
+  shadows_.emplace_back(length, std::byte{0});
+  rvm::Transaction tx = rvm_->begin();
+  check(tx.format(**mapped), "format");
+  change(tx, index, 0, 100);
+  end(std::move(tx), rvm::Commit::no_flush);
+  return index;
+}
+
+void RvmRig::change(rvm::Transaction& tx, size_t region, uint64_t offset, uint64_t length) {
+  if (!failure_.empty()) return;
+  auto bytes = tx.modify(*mapped_[region], offset, length);
+  if (!bytes) {
+    check(bytes.error(), "modify");
+    return;
+  }
+  for (uint64_t i = 0; i < length; ++i) {
+    // Some bytes stay as they are, some become zero: both are special cases of a log.
+    const uint64_t dice = random_();
+    if (dice % 4 != 0) (*bytes)[i] = static_cast<std::byte>(dice >> 8);
+  }
+  if (random_() % 8 == 0 && length > 0) std::memset(*bytes, 0, length);
+  changed_regions_.push_back(region);
+}
+
+void RvmRig::change_somewhere(rvm::Transaction& tx, uint64_t bytes_max) {
+  const size_t region = random_() % mapped_.size();
+  const uint64_t length = 1 + random_() % std::min(bytes_max, account_.regions[region].length);
+  // Half of the changes meet near the beginning, so that they overlap.
+  const uint64_t room = account_.regions[region].length - length + 1;
+  const uint64_t offset = random_() % (random_() % 2 == 0 ? room : std::min<uint64_t>(room, 2000));
+  change(tx, region, offset, length);
+}
+
+void RvmRig::end(rvm::Transaction tx, rvm::Commit mode) {
+  if (!failure_.empty()) return;
+  account_.begun_at.push_back(ensemble_->event_count());
+  // Only changed regions are copied; open transactions of a workload keep to regions of their own.
+  for (const size_t i : changed_regions_) {
+    auto bytes = mapped_[i]->read(0, mapped_[i]->length());
+    if (!bytes) {
+      check(bytes.error(), "read");
+      return;
+    }
+    std::memcpy(shadows_[i].data(), *bytes, shadows_[i].size());
+  }
+  auto ended = tx.end(mode);
+  if (!ended) {
+    check(ended.error(), "end");
+    return;
+  }
+  note_state();
+  if (mode == rvm::Commit::flush) note_durable();
+}
+
+void RvmRig::abort(rvm::Transaction tx) {
+  if (!failure_.empty()) return;
+  if (!check(tx.abort(), "abort")) return;
+  for (const size_t i : changed_regions_) {
+    auto bytes = mapped_[i]->read(0, mapped_[i]->length());
+    if (!bytes) {
+      check(bytes.error(), "read");
+    } else if (std::memcmp(*bytes, shadows_[i].data(), shadows_[i].size()) != 0) {
+      failure_ = "an aborted transaction left changes";
+    }
+  }
+  changed_regions_.clear();
+}
+
+void RvmRig::flush() {
+  if (!failure_.empty() || !check(rvm_->flush(), "flush")) return;
+  note_durable();
+}
+
+void RvmRig::truncate(rvm::Truncation mode) {
+  if (failure_.empty()) check(rvm_->truncate(mode), "truncate");
+}
+
+void RvmRig::reopen() {
+  if (!failure_.empty() || !check(rvm_->close(), "close")) return;
+  rvm_.reset();
+  note_durable();
+  open_and_map();
+}
+
+RigAccount RvmRig::account() {
+  account_.history = ensemble_->history();
+  return account_;
+}
+
+namespace {
+
+// What recovery made of the regions, read when asked for.
+class RecoveredRegions {
+ public:
+  RecoveredRegions(rvm::Rvm& rvm, const RigAccount& account)
+      : rvm_(rvm), account_(account), read_(account.regions.size()) {}
+
+  // True if every region that exists at this commit has its contents.
+  bool equals(size_t commit) {
+    const std::vector<uint64_t>& hashes = account_.hashes[commit];
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      if (account_.regions[i].exists_since > commit) continue;
+      if (!read_[i].done) read(i);
+      if (!read_[i].error.empty()) {
+        error_ = read_[i].error;
+        return false;
+      }
+      if (read_[i].hash != hashes[i]) {
+        error_ = fmt::format("region {} has other contents", i);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  const std::string& error() const { return error_; }
+
+  // A commit after recovery must hold.
+  std::string probe() {
+    if (!read_[0].done) read(0);
+    rvm::Transaction tx = rvm_.begin();
+    auto bytes = tx.modify(*read_[0].region, 8, 8);
+    if (!bytes) return "probe: modify: " + rvm::describe(bytes.error());
+    std::memset(*bytes, 0x77, 8);
+    auto ended = tx.end(rvm::Commit::flush);
+    return ended ? "" : "probe: end: " + rvm::describe(ended.error());
+  }
+
+ private:
+  struct Read {
+    bool done = false;
+    uint64_t hash = 0;
+    std::string error;
+    rvm::Region* region = nullptr;
+  };
+
+  void read(size_t index) {
+    Read& read = read_[index];
+    read.done = true;
+    auto mapped = map_region(rvm_, account_.regions[index]);
+    if (!mapped) {
+      read.error = fmt::format("map of region {}: {}", index, rvm::describe(mapped.error()));
+      return;
+    }
+    read.region = *mapped;
+    auto bytes = read.region->read(0, read.region->length());
+    if (!bytes) {
+      read.error = fmt::format("read of region {}: {}", index, rvm::describe(bytes.error()));
+      return;
+    }
+    read.hash = hash_of(*bytes, read.region->length());
+  }
+
+  rvm::Rvm& rvm_;
+  const RigAccount& account_;
+  std::vector<Read> read_;
+  std::string error_;
+};
+
+struct Window {
+  size_t first, last;  // commits that may be the recovered one
+};
+
+Window window_at(const RigAccount& account, size_t point) {
+  Window window{0, 0};
+  for (const auto& [events, commit] : account.durable) {
+    if (events <= point) window.first = std::max(window.first, commit);
+  }
+  for (size_t commit = 0; commit < account.hashes.size(); ++commit) {
+    if (commit == 0 || account.begun_at[commit] < point) window.last = commit;
+  }
+  window.last = std::max(window.last, window.first);
+  return window;
+}
+
+std::string judge(rvm::Rvm& rvm, const RigAccount& account, size_t point) {
+  RecoveredRegions regions(rvm, account);
+  const Window window = window_at(account, point);
+  std::string errors;
+  for (size_t commit = window.last + 1; commit-- > window.first;) {
+    if (regions.equals(commit)) return regions.probe();
+    errors += fmt::format(" [{}: {}]", commit, regions.error());
+    if (errors.size() > 400) errors.resize(400);
+  }
+  return fmt::format("memory equals no commit of {} ... {}:{}", window.first, window.last, errors);
+}
+
+// The same without writing: recovery in memory must see the same as recovery in place.
+std::string judge_read_only(const RigAccount& account, const std::vector<SparseImage>& images,
+                            size_t point) {
+  Ensemble devices(images, account.options.grows);
+  rvm::Options options = open_options(account.options, devices);
+  options.read_only = true;
+  auto opened = rvm::Rvm::initialize(options);
+  if (!opened) return "read-only initialize: " + rvm::describe(opened.error());
+  RecoveredRegions regions(**opened, account);
+  const Window window = window_at(account, point);
+  bool fits = false;
+  for (size_t commit = window.last + 1; !fits && commit-- > window.first;) {
+    fits = regions.equals(commit);
+  }
+  if (!fits) return "read-only recovery equals no commit: " + regions.error();
+  opened->reset();
+  if (devices.event_count() != 0) return "read-only recovery wrote to a device";
+  return "";
+}
+
+}  // namespace
+
+CheckResult check_rvm_state(const RigAccount& account, const std::vector<SparseImage>& images,
+                            size_t point) {
+  CheckResult result;
+  result.failure = judge_read_only(account, images, point);
+  if (!result.failure.empty()) return result;
+  Ensemble devices(images, account.options.grows);
+  auto opened = rvm::Rvm::initialize(open_options(account.options, devices));
+  if (!opened) {
+    result.failure = "initialize: " + rvm::describe(opened.error());
+    return result;
+  }
+  result.recovery = devices.history();
+  if ((*opened)->query().recovery.pages_damaged != 0) {
+    result.failure = "recovery met a page that does not match its hash";
+    return result;
+  }
+  result.failure = judge(**opened, account, point);
+  return result;
+}
+
+}  // namespace rvmfs::test

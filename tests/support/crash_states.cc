@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See crash_states.h. `durable_` is the image at the last flush before the point; `pending_` lists
+// the changes since then. A flush that becomes part of the past turns the pending changes into
+// durable ones, in their order.
+#include "tests/support/crash_states.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+namespace rvmfs::test {
+namespace {
+
+constexpr uint64_t kSector = rvm::kSectorBytes;
+
+void write_garbage(uint64_t sector, uint64_t seed, SparseImage& image) {
+  std::array<std::byte, kSector> bytes;
+  uint64_t state = (sector + 1) * 0x9e3779b97f4a7c15ULL ^ seed;
+  for (std::byte& byte : bytes) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    byte = static_cast<std::byte>(state >> 56);
+  }
+  image.write(sector * kSector, bytes);
+}
+
+}  // namespace
+
+CrashStates::CrashStates(History history)
+    : history_(std::move(history)), durable_(history_.initial) {}
+
+void CrashStates::seek(size_t point) {
+  point = std::min(point, history_.events.size());
+  if (point < point_) {
+    durable_ = history_.initial;
+    pending_.clear();
+    point_ = 0;
+  }
+  for (; point_ < point; ++point_) {
+    if (history_.events[point_].kind != Event::Kind::flush) {
+      pending_.push_back(point_);
+      continue;
+    }
+    for (const size_t event : pending_) apply(history_.events[event], durable_);
+    pending_.clear();
+  }
+}
+
+size_t CrashStates::sector_count(size_t index) const {
+  const Event& event = pending(index);
+  if (event.kind != Event::Kind::write) return 0;
+  const uint64_t first = event.offset / kSector;
+  const uint64_t last = (event.offset + event.length - 1) / kSector;
+  return static_cast<size_t>(last - first + 1);
+}
+
+void CrashStates::build_torn(const Event& event, const ChangeFate& fate, uint64_t garbage_seed,
+                             SparseImage& image) const {
+  const uint64_t end = event.offset + event.length;
+  for (size_t i = 0; i < fate.sectors.size(); ++i) {
+    const uint64_t sector = event.offset / kSector + i;
+    if (fate.sectors[i] == SectorFate::lost) continue;
+    const uint64_t from = std::max(event.offset, sector * kSector);
+    const uint64_t to = std::min(end, (sector + 1) * kSector);
+    if (fate.sectors[i] == SectorFate::kept) {
+      const std::span<const std::byte> bytes(*event.bytes);
+      image.write(from, bytes.subspan(from - event.offset, to - from));
+      continue;
+    }
+    // Garbage fills the sector, but must not lengthen a file by more than the write did.
+    const uint64_t size_after = std::max(image.size(), to);
+    write_garbage(sector, garbage_seed, image);
+    if (image.size() > size_after) image.resize(size_after);
+  }
+}
+
+SparseImage CrashStates::build(const CrashChoice& choice) const {
+  SparseImage image = durable_;
+  for (size_t i = 0; i < pending_.size() && i < choice.changes.size(); ++i) {
+    const ChangeFate& fate = choice.changes[i];
+    if (!fate.sectors.empty()) {
+      build_torn(pending(i), fate, choice.garbage_seed, image);
+    } else if (fate.kept) {
+      apply(pending(i), image);
+    }
+  }
+  return image;
+}
+
+CrashChoice CrashStates::all_lost() const {
+  CrashChoice choice;
+  choice.changes.resize(pending_.size());
+  return choice;
+}
+
+CrashChoice CrashStates::all_kept() const { return first_kept(pending_.size()); }
+
+CrashChoice CrashStates::first_kept(size_t count) const {
+  CrashChoice choice = all_lost();
+  for (size_t i = 0; i < std::min(count, choice.changes.size()); ++i) choice.changes[i].kept = true;
+  return choice;
+}
+
+CrashChoice CrashStates::only_lost(size_t index) const {
+  CrashChoice choice = all_kept();
+  choice.changes[index].kept = false;
+  return choice;
+}
+
+CrashChoice CrashStates::only_kept(size_t index) const {
+  CrashChoice choice = all_lost();
+  choice.changes[index].kept = true;
+  return choice;
+}
+
+CrashChoice CrashStates::torn(size_t index, size_t sector, SectorFate fate,
+                              bool others_kept) const {
+  CrashChoice choice = others_kept ? all_kept() : all_lost();
+  ChangeFate& change = choice.changes[index];
+  change.kept = true;
+  change.sectors.assign(sector_count(index), SectorFate::kept);
+  change.sectors[sector] = fate;
+  return choice;
+}
+
+CrashChoice CrashStates::random(std::mt19937_64& random) const {
+  CrashChoice choice = all_lost();
+  choice.garbage_seed = random();
+  for (size_t i = 0; i < choice.changes.size(); ++i) {
+    ChangeFate& change = choice.changes[i];
+    const uint64_t dice = random() % 4;
+    change.kept = dice != 0;
+    if (dice != 3) continue;
+    change.sectors.resize(sector_count(i));
+    for (SectorFate& fate : change.sectors) {
+      const uint64_t sector_dice = random() % 8;
+      fate = sector_dice == 0   ? SectorFate::garbage
+             : sector_dice <= 3 ? SectorFate::lost
+                                : SectorFate::kept;
+    }
+  }
+  return choice;
+}
+
+CrashChoice CrashStates::whole(uint64_t kept_mask) const {
+  CrashChoice choice = all_lost();
+  for (size_t i = 0; i < choice.changes.size(); ++i) {
+    choice.changes[i].kept = (kept_mask >> i & 1) != 0;
+  }
+  return choice;
+}
+
+std::vector<CrashChoice> CrashStates::interesting(size_t limit, uint64_t seed) const {
+  std::vector<CrashChoice> choices;
+  std::set<std::string> seen;
+  const auto add = [&](CrashChoice choice) {
+    if (choices.size() < limit && seen.insert(describe(choice)).second) {
+      choices.push_back(std::move(choice));
+    }
+    return choices.size() < limit;
+  };
+  const size_t count = pending_.size();
+  if (!add(all_lost()) || count == 0) return choices;
+  if (!add(all_kept())) return choices;
+  if (count < 64 && (uint64_t{1} << count) <= limit) {
+    for (uint64_t mask = 0; mask < uint64_t{1} << count; ++mask) add(whole(mask));
+  }
+  // Interleaved, so that a small limit still sees every kind; the newest changes first, as a crash
+  // most often meets the last write. A quarter of the room stays for random choices, which reach
+  // the older changes of a long batch.
+  for (size_t back = 0; back < count && choices.size() < limit - limit / 4; ++back) {
+    const size_t i = count - 1 - back;
+    add(first_kept(i));
+    const size_t sectors = sector_count(i);
+    if (sectors > 0) {
+      add(torn(i, sectors - 1, SectorFate::garbage, true));
+      add(torn(i, 0, SectorFate::lost, true));
+      add(torn(i, sectors - 1, SectorFate::lost, true));
+      add(torn(i, 0, SectorFate::garbage, false));
+      add(torn(i, sectors / 2, SectorFate::lost, true));
+    }
+    add(only_lost(i));
+    if (!add(only_kept(i))) return choices;
+  }
+  std::mt19937_64 source(seed ^ point_ * 0x9e3779b97f4a7c15ULL);
+  // A small batch may have fewer different states than the limit: stop when new ones get rare.
+  for (size_t tries = 0; tries < 4 * limit; ++tries) {
+    if (!add(random(source))) break;
+  }
+  return choices;
+}
+
+std::string CrashStates::describe(const CrashChoice& choice) const {
+  std::string text = "crash after " + std::to_string(point_) + " events:";
+  if (choice.changes.empty()) return text + " nothing pending";
+  bool any_garbage = false;
+  for (size_t i = 0; i < choice.changes.size(); ++i) {
+    const ChangeFate& change = choice.changes[i];
+    text += (i == 0 ? " " : ", ") + rvmfs::test::describe(pending(i)) + " ";
+    if (change.sectors.empty()) {
+      text += change.kept ? "kept" : "lost";
+      continue;
+    }
+    text += "torn ";
+    for (const SectorFate fate : change.sectors) {
+      any_garbage |= fate == SectorFate::garbage;
+      text += fate == SectorFate::lost ? '-' : fate == SectorFate::kept ? '+' : '?';
+    }
+  }
+  if (any_garbage) text += " (garbage seed " + std::to_string(choice.garbage_seed) + ")";
+  return text;
+}
+
+}  // namespace rvmfs::test

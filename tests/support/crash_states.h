@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The crash states of a recorded history (recording_device.h): images that a power loss at a given
+// moment could have left, under the assumptions about the medium in rvm/device.h.
+//
+// A crash point p means: events 0 ... p-1 had been issued. What came before the last flush among
+// them is durable. Each later change ("pending") may have been lost or kept, and a pending write
+// may have been torn: each of its 512-byte sectors is old, new or garbage. A device that reorders
+// writes needs no further states: of two kept writes to one sector the later one counts, and losing
+// the later one leaves the earlier.
+//
+//   CrashStates states(device->history());
+//   for (size_t p = 0; p <= states.event_count(); ++p) {
+//     states.seek(p);
+//     for (const CrashChoice& choice : states.interesting(64, seed)) {
+//       auto disk = std::make_shared<MemoryDevice>(states.build(choice));
+//       ... recover from disk; on failure print states.describe(choice) ...
+//     }
+//   }
+//
+// seek() forward costs what the events in between cost; building a state costs a copy of the shared
+// page map and of the pages that the pending writes touch: some microseconds for a small batch.
+//
+// Thread rules: none; use one CrashStates per thread (copies share their pages).
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/recording_device.h"
+
+namespace rvmfs::test {
+
+enum class SectorFate : uint8_t { lost, kept, garbage };
+
+// What became of one pending change. `sectors` is empty unless the write was torn; then it has one
+// fate per 512-byte sector that the write touches (the first and last may be touched in part: lost
+// and kept apply to the written part, garbage fills the whole sector).
+struct ChangeFate {
+  bool kept = false;
+  std::vector<SectorFate> sectors;
+};
+
+struct CrashChoice {
+  std::vector<ChangeFate> changes;  // one per pending change, in order
+  uint64_t garbage_seed = 0;
+};
+
+class CrashStates {
+ public:
+  explicit CrashStates(History history);
+
+  size_t event_count() const { return history_.events.size(); }
+  const std::vector<Event>& events() const { return history_.events; }
+
+  // Moves to a crash point, 0 ... event_count(). Forward is cheap, backward starts from the front.
+  void seek(size_t point);
+  size_t point() const { return point_; }
+
+  // The changes whose fate is open at this point.
+  size_t pending_count() const { return pending_.size(); }
+  const Event& pending(size_t index) const { return history_.events[pending_[index]]; }
+
+  // What is there for sure: everything before the last flush, nothing of the pending changes.
+  const SparseImage& durable() const { return durable_; }
+
+  SparseImage build(const CrashChoice& choice) const;
+
+  // --- Choices -----------------------------------------------------------------------------
+  CrashChoice all_lost() const;
+  CrashChoice all_kept() const;
+  CrashChoice first_kept(size_t count) const;  // the first `count` pending changes, in order
+  CrashChoice only_lost(size_t index) const;   // all kept but one
+  CrashChoice only_kept(size_t index) const;   // all lost but one
+  // The write `index` with one sector lost or garbage; every other pending change is kept or lost.
+  CrashChoice torn(size_t index, size_t sector, SectorFate fate, bool others_kept) const;
+  // Each change lost, kept or torn at random; each sector of a torn write likewise.
+  CrashChoice random(std::mt19937_64& random) const;
+
+  // At most `limit` different choices, the telling ones first: nothing, everything, each prefix,
+  // each single loss and survivor, tears at the first, last and a middle sector, then random ones.
+  // Every subset of whole changes is among them if there are at most `limit` of those. The same
+  // seed gives the same choices.
+  std::vector<CrashChoice> interesting(size_t limit, uint64_t seed) const;
+
+  // Sectors that the pending write touches; 0 for other changes.
+  size_t sector_count(size_t index) const;
+
+  // One line from which a failing state can be understood and built again.
+  std::string describe(const CrashChoice& choice) const;
+
+ private:
+  CrashChoice whole(uint64_t kept_mask) const;
+  void build_torn(const Event& event, const ChangeFate& fate, uint64_t garbage_seed,
+                  SparseImage& image) const;
+
+  History history_;
+  SparseImage durable_;
+  size_t point_ = 0;
+  std::vector<size_t> pending_;  // event numbers
+};
+
+}  // namespace rvmfs::test

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See model_run.h. The volume answers first; what the model cannot know (the number of a new inode,
+// how much of a long copy was made) is then told to it, and its own answer must be the same.
+#include "tests/support/model_run.h"
+
+#include <fmt/format.h>
+#include <linux/fs.h>
+
+#include <cerrno>
+
+namespace rvmfs::test {
+namespace {
+
+constexpr Time kStart{1'700'000'000, 5};
+
+MountOptions mount_options(const ModelRunOptions& options, std::shared_ptr<Time> clock) {
+  MountOptions mount;
+  mount.commit_seconds = 0;
+  mount.count_lookups = true;
+  mount.atime = options.atime;
+  mount.metadata_bytes_max = options.metadata_bytes_max;
+  mount.background = false;
+  mount.discard = options.discard;
+  mount.tuning = options.tuning;
+  mount.clock = [clock] { return *clock; };
+  return mount;
+}
+
+}  // namespace
+
+Result<void> format_for_tests(std::shared_ptr<rvm::Device> device, uint64_t volume_bytes,
+                              uint64_t log_bytes) {
+  FormatOptions options;
+  options.volume_bytes = volume_bytes;
+  options.log_bytes = log_bytes;
+  options.label = "test";
+  options.uuid[0] = 1;
+  options.name_hash_seed = 42;
+  options.now = kStart;
+  return format_volume(std::move(device), options);
+}
+
+ModelRun::ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options)
+    : device_(std::move(device)),
+      options_(options),
+      clock_(std::make_shared<Time>(kStart)),
+      model_(kStart, 0755, 0, 0) {
+  model_.atime = options.atime;
+}
+
+ModelRun::~ModelRun() { abandon(); }
+
+void ModelRun::abandon() {
+  answers_.reset();
+  if (volume_ != nullptr) volume_->abandon();
+  volume_.reset();
+}
+
+std::string ModelRun::open() {
+  auto volume = Volume::open(device_, mount_options(options_, clock_));
+  if (!volume) return "open: " + explain(volume.error());
+  volume_ = std::move(*volume);
+  answers_ = std::make_unique<VolumeAnswers>(*volume_, true);
+  return "";
+}
+
+std::string ModelRun::close() {
+  answers_.reset();
+  const Result<void> closed = volume_->close();
+  volume_.reset();
+  return closed ? "" : "close: " + explain(closed.error());
+}
+
+std::string ModelRun::reopen(bool clean) {
+  if (clean) {
+    if (std::string failure = close(); !failure.empty()) return failure;
+  } else {
+    if (!answers_->sync().ok()) return "sync: " + answers_->last_error;
+    abandon();
+  }
+  model_.crash();
+  slots_ = {};
+  if (std::string failure = open(); !failure.empty()) return failure;
+  // A walk changes access times in the volume alone.
+  return options_.atime == MountOptions::Atime::noatime ? compare() : "";
+}
+
+std::string ModelRun::compare() {
+  const bool atime = options_.atime != MountOptions::Atime::noatime;
+  const TreeSnapshot expected = snapshot(model_);
+  const TreeSnapshot actual = snapshot(*answers_);
+  return difference(expected, actual, {.times = true, .atime = !atime});
+}
+
+std::string ModelRun::apply_durability(const Op& op) {
+  if (op.kind == Op::Kind::reopen) return reopen(true);
+  if (op.kind == Op::Kind::crash) return reopen(false);
+  if (op.kind == Op::Kind::sync) return answers_->sync().ok() ? "" : answers_->last_error;
+  const Inode inode = find_path(model_, slots_, op.path);
+  if (inode == 0) return "";
+  return answers_->fsync(inode, op.flags != 0).ok() ? "" : answers_->last_error;
+}
+
+void ModelRun::put_slot(size_t slot, Inode inode) {
+  if (slots_[slot] != 0) {
+    answers_->forget(slots_[slot]);
+    model_.forget(slots_[slot]);
+  }
+  slots_[slot] = inode;
+}
+
+void ModelRun::change_slots(const Op& op, const Outcome& outcome) {
+  if (outcome.error != 0) return;
+  if (op.kind == Op::Kind::release) put_slot(op.slot, 0);
+  if (op.kind == Op::Kind::tmpfile) put_slot(op.slot, outcome.created);  // held by both already
+  if (op.kind == Op::Kind::open) {
+    answers_->hold(outcome.created);
+    model_.hold(outcome.created);
+    put_slot(op.slot, outcome.created);
+  }
+}
+
+void ModelRun::give_hints(const Op& op, const Outcome& outcome) {
+  model_.hints = {};
+  model_.now = *clock_;
+  const auto kind = op.kind;
+  if (kind == Op::Kind::mknod || kind == Op::Kind::mkdir || kind == Op::Kind::symlink ||
+      kind == Op::Kind::tmpfile) {
+    model_.hints.next_inode = outcome.created;
+  }
+  const bool whiteout = kind == Op::Kind::rename && (op.flags & RENAME_WHITEOUT) != 0;
+  if (whiteout && outcome.error == 0) {
+    model_.hints.next_inode = find_path(*answers_, slots_, op.path);
+  }
+  const bool moves = kind == Op::Kind::write || kind == Op::Kind::copy_range;
+  if (moves && outcome.error == 0 && outcome.count > 0) model_.hints.count_max = outcome.count;
+  if (kind == Op::Kind::lseek) {
+    model_.hints.position = outcome.error == 0 ? outcome.position : UINT64_MAX;
+  }
+}
+
+std::string ModelRun::check(const Op& op, const Outcome& expected, const Outcome& actual) const {
+  const bool error_fits = expected.error == kAnyError ? actual.error != 0
+                                                      : expected.error == actual.error;
+  if (!error_fits) {
+    return fmt::format("{}: expected errno {}, the volume answers {} ({})", describe(op),
+                       expected.error, actual.error, answers_->last_error);
+  }
+  if (actual.error != 0) return "";
+  if (expected.text != actual.text) {
+    return fmt::format("{}:\n  expected {}\n  found    {}", describe(op), expected.text, actual.text);
+  }
+  if (expected.count != actual.count) {
+    return fmt::format("{}: expected count {}, found {}", describe(op), expected.count,
+                       actual.count);
+  }
+  const bool short_write = op.kind == Op::Kind::write && actual.count != op.length;
+  if (short_write && !options_.may_be_full) {
+    return fmt::format("{}: only {} bytes written", describe(op), actual.count);
+  }
+  return "";
+}
+
+std::string ModelRun::apply(const Op& op) {
+  clock_->nanoseconds += 1001;
+  if (clock_->nanoseconds >= 1'000'000'000) *clock_ = {clock_->seconds + 1, 7};
+  model_.now = *clock_;
+  last_ = {};
+  const bool on_the_whole = op.kind == Op::Kind::fsync || op.kind == Op::Kind::sync ||
+                            op.kind == Op::Kind::reopen || op.kind == Op::Kind::crash;
+  if (on_the_whole) {
+    const std::string failure = apply_durability(op);
+    return failure.empty() ? "" : describe(op) + ": " + failure;
+  }
+  const bool with_atime = options_.atime != MountOptions::Atime::noatime;
+  answers_->readdir_batch = op.length;
+  answers_->readdir_plus = op.flags != 0;
+  last_ = perform(*answers_, slots_, op, with_atime);
+  answers_->readdir_batch = 100;
+  answers_->readdir_plus = false;
+  if (last_.error == ENOSPC && options_.may_be_full) {
+    ++refused_for_space_;
+    return "";
+  }
+  give_hints(op, last_);
+  const Outcome expected = perform(model_, slots_, op, with_atime);
+  std::string failure = check(op, expected, last_);
+  if (failure.empty()) change_slots(op, last_);
+  return failure;
+}
+
+}  // namespace rvmfs::test

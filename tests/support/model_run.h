@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A volume and the reference model side by side: every operation is applied to both and the answers
+// are compared. What differs is told as a sentence; the run is over then.
+//
+// Thread rules: as an int.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tests/support/perform.h"
+#include "tests/support/tree_snapshot.h"
+
+namespace rvmfs::test {
+
+struct ModelRunOptions {
+  MountOptions::Atime atime = MountOptions::Atime::noatime;
+  bool may_be_full = false;  // ENOSPC is an answer like any other, if it changes nothing
+  rvm::Tuning tuning;
+  uint64_t metadata_bytes_max = 256ull << 20;
+  bool discard = true;
+};
+
+// Formats the device with fixed identity, so that equal runs make equal histories.
+Result<void> format_for_tests(std::shared_ptr<rvm::Device> device, uint64_t volume_bytes,
+                              uint64_t log_bytes = 0);
+
+class ModelRun {
+ public:
+  // The device must be formatted by format_for_tests.
+  ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options);
+  ~ModelRun();
+
+  // Opens the volume for the first time. Like all others: empty, or what went wrong.
+  std::string open();
+  // Applies the operation to both.
+  std::string apply(const Op& op);
+  // Compares the whole trees. With access times switched on, the run cannot go on after it: the walk
+  // has changed them in the volume.
+  std::string compare();
+  std::string close();
+  // Kills the volume without a word, as it is.
+  void abandon();
+
+  const ReferenceModel& model() const { return model_; }
+  const Slots& slots() const { return slots_; }
+  Volume& volume() { return *volume_; }
+  VolumeAnswers& answers() { return *answers_; }
+  // Answer of the volume to the last operation.
+  const Outcome& last() const { return last_; }
+  uint64_t refused_for_space() const { return refused_for_space_; }
+
+ private:
+  std::string apply_durability(const Op& op);
+  std::string reopen(bool clean);
+  void give_hints(const Op& op, const Outcome& outcome);
+  void change_slots(const Op& op, const Outcome& outcome);
+  void put_slot(size_t slot, Inode inode);
+  std::string check(const Op& op, const Outcome& expected, const Outcome& actual) const;
+
+  std::shared_ptr<rvm::Device> device_;
+  ModelRunOptions options_;
+  std::shared_ptr<Time> clock_;
+  ReferenceModel model_;
+  std::unique_ptr<Volume> volume_;
+  std::unique_ptr<VolumeAnswers> answers_;
+  Slots slots_{};
+  Outcome last_;
+  uint64_t refused_for_space_ = 0;
+};
+
+}  // namespace rvmfs::test
