@@ -30,7 +30,8 @@ void visit_words(uint32_t first, uint32_t count, const Visit& visit) {
 
 inline bool any_set(const uint64_t* words, uint32_t first, uint32_t count) {
   bool any = false;
-  visit_words(first, count, [&](uint32_t word, uint64_t mask) { any |= (words[word] & mask) != 0; });
+  visit_words(first, count,
+              [&](uint32_t word, uint64_t mask) { any |= (words[word] & mask) != 0; });
   return any;
 }
 

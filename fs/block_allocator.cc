@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Reserving, committing and freeing blocks (fs/block_allocator.h). What happens to freed blocks until
-// they can be used again is in block_settle.cc.
+// Reserving, committing and freeing blocks (fs/block_allocator.h). What happens to freed blocks
+// until they can be used again is in block_settle.cc.
 //
-// Search: at the goal; then in the goal's group; then through the groups from the lowest on for a run
-// of the wanted length, looking into a bounded number of them; then for anything. The bound on the
-// longest run of a group, learned by a search that failed, keeps a fragmented or full volume from
-// being searched again and again.
+// Search: at the goal; then in the goal's group; then through the groups from the lowest on for a
+// run of the wanted length, looking into a bounded number of them; then for anything. The bound on
+// the longest run of a group, learned by a search that failed, keeps a fragmented or full volume
+// from being searched again and again.
 #include "fs/block_allocator.h"
 
 namespace rvmfs {
@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint32_t kChunkBlocks =
     static_cast<uint32_t>(rvm::format::kChunkBytes / format::kBlockBytes);
-constexpr uint32_t kGoalRunMin = 8;         // shorter runs at the goal are taken only if enough
+constexpr uint32_t kGoalRunMin = 8;  // shorter runs at the goal are taken only if enough
 constexpr uint32_t kGroupsSearchedMax = 32;
 constexpr uint64_t kKeptChunksMax = 4;
 

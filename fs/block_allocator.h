@@ -35,8 +35,8 @@ class BlockAllocator {
  public:
   explicit BlockAllocator(VolumeCore& core) : core_(core) {}
 
-  // Finds up to `wanted` adjacent free blocks near `goal` (0: anywhere) and reserves them in memory.
-  // At least 1 block; all in one group. Errors: volume_full, damaged, and the space's.
+  // Finds up to `wanted` adjacent free blocks near `goal` (0: anywhere) and reserves them in
+  // memory. At least 1 block; all in one group. Errors: volume_full, damaged, and the space's.
   Result<BlockRun> reserve(uint64_t goal, uint32_t wanted);
   // Gives a reservation back.
   void release(BlockRun run);
@@ -71,8 +71,8 @@ class BlockAllocator {
   // Waits for the device: no locks but the inode's data lock.
   Result<bool> make_room();
 
-  // The numbers of blocks. Available are the free ones without those kept back, as far as the host has
-  // room for them. Call inside run_read.
+  // The numbers of blocks. Available are the free ones without those kept back, as far as the host
+  // has room for them. Call inside run_read.
   Result<VolumeStatus> status();
 
  private:
@@ -91,13 +91,14 @@ class BlockAllocator {
   Result<std::optional<BlockRun>> search_at(BlockGroups& groups, const BlockGroups::Totals& totals,
                                             uint64_t goal, uint32_t wanted);
   Result<std::optional<BlockRun>> search_everywhere(BlockGroups& groups,
-                                                    const BlockGroups::Totals& totals, uint64_t goal,
-                                                    uint32_t wanted);
+                                                    const BlockGroups::Totals& totals,
+                                                    uint64_t goal, uint32_t wanted);
   Result<BitRun> search_group(BlockGroups& groups, const BlockGroups::Totals& totals,
                               uint64_t group, uint32_t from, uint32_t wanted);
   uint32_t longest_run_in(uint64_t group) const;
   Result<void> keep_chunks(BlockGroups& groups, const BlockGroups::Totals& totals);
-  Result<std::optional<uint64_t>> find_chunk(BlockGroups& groups, const BlockGroups::Totals& totals);
+  Result<std::optional<uint64_t>> find_chunk(BlockGroups& groups,
+                                             const BlockGroups::Totals& totals);
   Result<std::optional<uint64_t>> find_kept_chunk(BlockGroups& groups);
   void forget_hints(uint64_t block, uint64_t count);
   void add_pending(rvm::CommitTicket ticket, BlockRun run);
@@ -106,17 +107,17 @@ class BlockAllocator {
   VolumeCore& core_;
   std::mutex settle_mutex_;  // one settle_freed at a time; before mutex_
   std::mutex mutex_;
-  BusyBlocks busy_;          // reserved, kept or pending: free in the bitmaps, not to be handed out
-  BusyBlocks freed_now_;     // freed by the transaction that is open; perhaps by one that aborted
-  std::deque<Pending> pending_;  // in commit order
-  std::vector<uint64_t> kept_;   // first blocks of chunks kept back
-  bool kept_taken_ = false;      // a transaction took one of them; look whether it committed
+  BusyBlocks busy_;       // reserved, kept or pending: free in the bitmaps, not to be handed out
+  BusyBlocks freed_now_;  // freed by the transaction that is open; perhaps by one that aborted
+  std::deque<Pending> pending_;    // in commit order
+  std::vector<uint64_t> kept_;     // first blocks of chunks kept back
+  bool kept_taken_ = false;        // a transaction took one of them; look whether it committed
   bool chunks_exhausted_ = false;  // find_chunk found none, and nothing became free since
   int last_resorts_ = 0;
   // Upper bounds of the longest run of allocatable blocks in a group; absent: not known.
   std::unordered_map<uint64_t, uint32_t> longest_;
-  uint64_t low_group_ = 0;       // groups before it have nothing
-  uint64_t blocks_total_ = 0;    // as last seen; more of them make the hints stale
+  uint64_t low_group_ = 0;     // groups before it have nothing
+  uint64_t blocks_total_ = 0;  // as last seen; more of them make the hints stale
 };
 
 }  // namespace rvmfs

@@ -3,9 +3,9 @@
 // Group table, descriptors and bitmaps (fs/block_groups.h). Changes declare single words, so that
 // marking a run logs a few bytes.
 //
-// Creating a bitmap takes pages from the pool; the pool may grow for that, and growing marks the new
-// chunk's blocks here. So room is made first (PagePool::reserve), and growing is paused while this
-// code is between reading a table and changing it.
+// Creating a bitmap takes pages from the pool; the pool may grow for that, and growing marks the
+// new chunk's blocks here. So room is made first (PagePool::reserve), and growing is paused while
+// this code is between reading a table and changing it.
 #include "fs/block_groups.h"
 
 #include <cstring>

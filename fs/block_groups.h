@@ -3,8 +3,9 @@
 // The persistent record of used blocks: group table, descriptors and bitmaps (fs/format.h), as they
 // stand in the metadata space. Knows nothing of reservations (fs/block_allocator.h).
 //
-// Invariants: a descriptor's `used` is the number of set bits of its bitmap; VolumeRoot::blocks_used
-// is the sum over all groups. What is read is checked; a contradiction is FsErrc::damaged.
+// Invariants: a descriptor's `used` is the number of set bits of its bitmap;
+// VolumeRoot::blocks_used is the sum over all groups. What is read is checked; a contradiction is
+// FsErrc::damaged.
 //
 // Thread rules: reading needs meta_lock shared, mark() exclusive. Views are valid as long as that.
 #pragma once
@@ -42,14 +43,14 @@ class BlockGroups {
   Result<Totals> totals();
 
   // Marks free blocks as used, or used blocks as free, with all counters. A bitmap is created where
-  // there was none. Errors: damaged (a block is used or free already, or lies outside), and those of
-  // PagePool::allocate.
+  // there was none. Errors: damaged (a block is used or free already, or lies outside), and those
+  // of PagePool::allocate.
   Result<void> mark(rvm::Transaction& tx, uint64_t block, uint64_t count, bool used);
 
  private:
-  struct Place {                // where a group's descriptor lies, as far as there is one
-    uint64_t level1 = 0;        // page of kRefsPerPage references
-    uint64_t leaf = 0;          // page of kGroupsPerPage descriptors
+  struct Place {          // where a group's descriptor lies, as far as there is one
+    uint64_t level1 = 0;  // page of kRefsPerPage references
+    uint64_t leaf = 0;    // page of kGroupsPerPage descriptors
     format::GroupDescriptor descriptor{};
     int missing() const { return (level1 == 0) + (leaf == 0) + (descriptor.bitmap == 0); }
   };

@@ -72,8 +72,8 @@ Result<void> BlockAllocator::settle_freed() {
   Result<void> outcome;
   for (const Span& span : spans) {
     if (core_.options.discard) {
-      Result<void> discarded = core_.device->discard(span.block * format::kBlockBytes,
-                                                     span.count * format::kBlockBytes);
+      Result<void> discarded =
+          core_.device->discard(span.block * format::kBlockBytes, span.count * format::kBlockBytes);
       if (!discarded && outcome) outcome = discarded;
     }
     std::lock_guard lock(mutex_);
@@ -98,7 +98,8 @@ Result<VolumeStatus> BlockAllocator::status() {
   VolumeStatus status;
   status.blocks_total = totals.blocks;
   status.blocks_free = totals.blocks - totals.used;
-  status.blocks_available = status.blocks_free - std::min(status.blocks_free, kept_blocks(totals.blocks));
+  status.blocks_available =
+      status.blocks_free - std::min(status.blocks_free, kept_blocks(totals.blocks));
   if (core_.device->can_grow()) {
     const uint64_t host_blocks = core_.device->host_bytes_free() / format::kBlockBytes;
     status.blocks_available = std::min(status.blocks_available, host_blocks);

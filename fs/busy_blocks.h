@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A set of blocks in memory: bitmaps of those groups that have any. The allocator keeps the blocks in
-// it that must not be handed out although the persistent bitmaps call them free.
+// A set of blocks in memory: bitmaps of those groups that have any. The allocator keeps the blocks
+// in it that must not be handed out although the persistent bitmaps call them free.
 //
 // Thread rules: none of its own; the owner's lock.
 #pragma once

@@ -90,7 +90,8 @@ Result<std::vector<Extent>> ExtentMap::pieces(uint64_t first, uint64_t end, size
     found.push_back(extent);
     RVM_TRY(cursor.next());
   }
-  if (covered < end && found.size() < pieces_max) found.push_back({covered, end - covered, 0, false});
+  if (covered < end && found.size() < pieces_max)
+    found.push_back({covered, end - covered, 0, false});
   return found;
 }
 
@@ -108,9 +109,9 @@ Result<void> ExtentMap::put(Operation& op, const Extent& extent) {
 }
 
 Result<void> ExtentMap::set_count(Operation& op, uint64_t first, uint64_t count) {
-  RVM_ASSIGN(const std::span<std::byte> place,
-             core_.tree->modify(op.tx, key(first), offsetof(format::ExtentItem, count),
-                                sizeof(uint32_t)));
+  RVM_ASSIGN(
+      const std::span<std::byte> place,
+      core_.tree->modify(op.tx, key(first), offsetof(format::ExtentItem, count), sizeof(uint32_t)));
   const auto value = static_cast<uint32_t>(count);
   std::memcpy(place.data(), &value, sizeof value);
   return {};
@@ -170,8 +171,8 @@ Result<ExtentMap::Removed> ExtentMap::remove(Operation& op, uint64_t first, uint
     const uint64_t begin = std::max(first, extent->first);
     const uint64_t stop = std::min(end, extent->end());
     RVM_TRY(cut(op, *extent, begin, stop));
-    RVM_TRY(core_.blocks->free(op, {extent->block + (begin - extent->first),
-                                    static_cast<uint32_t>(stop - begin)}));
+    RVM_TRY(core_.blocks->free(
+        op, {extent->block + (begin - extent->first), static_cast<uint32_t>(stop - begin)}));
     removed.blocks += stop - begin;
     weight += extent_weight(stop - begin);
     end = begin;
@@ -190,8 +191,8 @@ Result<uint64_t> ExtentMap::mark(Operation& op, uint64_t first, uint64_t end, bo
     first = std::min(end, extent->end());
     if (extent->unwritten == unwritten) continue;
     RVM_TRY(cut(op, *extent, begin, first));
-    RVM_TRY(insert_one(
-        op, {begin, first - begin, extent->block + (begin - extent->first), unwritten}));
+    RVM_TRY(
+        insert_one(op, {begin, first - begin, extent->block + (begin - extent->first), unwritten}));
   }
   return first;
 }

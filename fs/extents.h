@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The extent map of one file: which blocks of the volume hold which blocks of the file. One tree item
-// an extent (fs/format.h), by first file block; what no extent covers is a hole. Neighbours that
-// continue each other are one item.
+// The extent map of one file: which blocks of the volume hold which blocks of the file. One tree
+// item an extent (fs/format.h), by first file block; what no extent covers is a hole. Neighbours
+// that continue each other are one item.
 //
 // Every item that is read is checked (count, place, no overlap with the one before where both are
 // seen); a contradiction is FsErrc::damaged.
 //
 // Changes keep the bitmaps in step where blocks are freed (remove); allocating is the caller's. The
-// inode item's count of blocks is the caller's too: remove() says how many were freed. Work is bounded
-// by a weight, in units of about 300 bytes of log.
+// inode item's count of blocks is the caller's too: remove() says how many were freed. Work is
+// bounded by a weight, in units of about 300 bytes of log.
 //
 // Thread rules: reading needs meta_lock shared; calls with an Operation need it exclusive, and the
 // inode's data lock.
@@ -43,7 +43,8 @@ class ExtentMap {
  public:
   ExtentMap(VolumeCore& core, Inode inode) : core_(core), inode_(inode) {}
 
-  // The extent that holds `first`, or else the next one behind it that begins before `end`; not cut.
+  // The extent that holds `first`, or else the next one behind it that begins before `end`; not
+  // cut.
   Result<std::optional<Extent>> next(uint64_t first, uint64_t end);
   // The last extent that begins before `end` and reaches behind `first`; not cut.
   Result<std::optional<Extent>> last(uint64_t first, uint64_t end);
@@ -65,8 +66,8 @@ class ExtentMap {
   // Cuts [first, end) out of the map and frees the blocks, from the end on.
   Result<Removed> remove(Operation& op, uint64_t first, uint64_t end, uint32_t weight_max);
 
-  // Makes the extents in [first, end) written or unwritten, from the start on. Returns the file block
-  // up to which that was done.
+  // Makes the extents in [first, end) written or unwritten, from the start on. Returns the file
+  // block up to which that was done.
   Result<uint64_t> mark(Operation& op, uint64_t first, uint64_t end, bool unwritten,
                         uint32_t weight_max);
 
@@ -83,6 +84,8 @@ class ExtentMap {
 };
 
 // The weight of freeing or allocating that many blocks in one piece.
-constexpr uint32_t extent_weight(uint64_t blocks) { return static_cast<uint32_t>(1 + blocks / 2048); }
+constexpr uint32_t extent_weight(uint64_t blocks) {
+  return static_cast<uint32_t>(1 + blocks / 2048);
+}
 
 }  // namespace rvmfs

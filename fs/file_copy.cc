@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Volume::copy_file_range, through memory. Each step holds both data locks (the source's shared), in
-// the order of their addresses; between steps others may write, as between two calls of write(2).
+// Volume::copy_file_range, through memory. Each step holds both data locks (the source's shared),
+// in the order of their addresses; between steps others may write, as between two calls of
+// write(2).
 #include <algorithm>
 #include <functional>
-#include <optional>
 
 #include "fs/file_data.h"
 #include "fs/file_read.h"
@@ -24,14 +24,14 @@ class CopyLocks {
     std::shared_mutex& source = locks.of(in);
     std::shared_mutex& target = locks.of(out);
     const bool source_first = std::less<>()(&source, &target);
-    if (source_first) source_.emplace(source);
-    target_.emplace(target);
-    if (!source_first && &source != &target) source_.emplace(source);
+    if (source_first) source_ = std::shared_lock(source);
+    target_ = std::unique_lock(target);
+    if (!source_first && &source != &target) source_ = std::shared_lock(source);
   }
 
  private:
-  std::optional<std::shared_lock<std::shared_mutex>> source_;
-  std::optional<std::unique_lock<std::shared_mutex>> target_;
+  std::shared_lock<std::shared_mutex> source_;
+  std::unique_lock<std::shared_mutex> target_;
 };
 
 struct CopyRange {

@@ -159,7 +159,8 @@ Result<void> prepare_extension(VolumeCore& core, Inode inode, uint64_t size, uin
   return zero_gap(core, beyond);
 }
 
-// -- fresh blocks ----------------------------------------------------------------------------------
+// -- fresh blocks
+// ----------------------------------------------------------------------------------
 
 FreshBlocks::~FreshBlocks() {
   for (size_t i = kept_; i < extents_.size(); ++i) {
@@ -177,8 +178,8 @@ Result<void> FreshBlocks::cover(const Extent& hole, uint64_t goal) {
   bool made_room = false;
   for (uint64_t first = hole.first; first < hole.end();) {
     const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(hole.end() - first, kGroupBits));
-    const Result<BlockRun> run = core_.run_read<BlockRun>(
-        [&] { return core_.blocks->reserve(goal, wanted); });
+    const Result<BlockRun> run =
+        core_.run_read<BlockRun>([&] { return core_.blocks->reserve(goal, wanted); });
     if (!run && is(run.error(), FsErrc::volume_full) && !made_room) {
       RVM_ASSIGN(made_room, core_.blocks->make_room());
       if (made_room) continue;

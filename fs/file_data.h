@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What reading, writing, sizing and allocating of files share. Order of a change of contents, with the
-// inode's data lock held exclusively all the time (so that what was planned stays true):
+// What reading, writing, sizing and allocating of files share. Order of a change of contents, with
+// the inode's data lock held exclusively all the time (so that what was planned stays true):
 //
 //   1. plan            run_read: inode item, extents
 //   2. reserve         run_read: fresh blocks, in memory only
@@ -24,7 +24,8 @@ namespace rvmfs {
 inline constexpr uint32_t kStepWeightMax = 512;  // of one transaction, see fs/extents.h
 inline constexpr size_t kPiecesMax = 256;
 
-// A copy of the item. Call inside run_read. Errors: stale, is_a_directory, bad_argument (other types).
+// A copy of the item. Call inside run_read. Errors: stale, is_a_directory, bad_argument (other
+// types).
 Result<format::InodeItem> file_item(VolumeCore& core, Inode inode);
 inline bool is_inlined(const format::InodeItem& item) {
   return item.layout == static_cast<uint8_t>(format::Layout::inlined);
@@ -34,8 +35,8 @@ inline bool is_inlined(const format::InodeItem& item) {
 // said that they were written.
 Result<void> read_device(VolumeCore& core, uint64_t position, std::span<std::byte> out);
 
-// Writes all bytes of the blocks of `where`: those of `data`, which lies at byte `offset` of the file,
-// and zeros for the rest.
+// Writes all bytes of the blocks of `where`: those of `data`, which lies at byte `offset` of the
+// file, and zeros for the rest.
 Result<void> write_blocks(VolumeCore& core, const Extent& where, uint64_t offset,
                           std::span<const std::byte> data);
 // Writes what of `data` lies in `where`, and nothing else.
@@ -47,9 +48,10 @@ Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64
 
 // What stands between the end of the file and a new, greater one.
 struct BeyondEnd {
-  uint64_t gap_position = 0;  // bytes of the image that must become zeros, behind the end in its block
+  uint64_t gap_position =
+      0;  // bytes of the image that must become zeros, behind the end in its block
   uint64_t gap_bytes = 0;
-  bool leftover = false;      // blocks of an unfinished truncation: finish_truncation first
+  bool leftover = false;  // blocks of an unfinished truncation: finish_truncation first
 };
 // Call inside run_read.
 Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_size);
@@ -73,8 +75,8 @@ class FreshBlocks {
   const std::vector<Extent>& extents() const { return extents_; }
   uint64_t blocks() const;
 
-  // Inside run_write: puts reserved extents into the map, from number `first` on, until the weight is
-  // reached; tells the number where it stopped and how many blocks that were.
+  // Inside run_write: puts reserved extents into the map, from number `first` on, until the weight
+  // is reached; tells the number where it stopped and how many blocks that were.
   struct Committed {
     size_t next = 0;
     uint64_t blocks = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Volume::read. The data lock is held shared from looking up the extents until the device has
-// answered, so no block is freed, and perhaps given to another file, in between. Holes and unwritten
-// blocks read as zeros without asking the device.
+// answered, so no block is freed, and perhaps given to another file, in between. Holes and
+// unwritten blocks read as zeros without asking the device.
 #include <algorithm>
 #include <cstring>
 
@@ -19,8 +19,8 @@ using format::kBlockBytes;
 
 struct ReadPlan {
   InodeItem item{};
-  size_t bytes = 0;            // that can be read
-  size_t done = 0;             // of them, copied while planning
+  size_t bytes = 0;  // that can be read
+  size_t done = 0;   // of them, copied while planning
   std::vector<Extent> pieces;
 };
 
@@ -37,8 +37,9 @@ Result<ReadPlan> plan_read(VolumeCore& core, Inode inode, uint64_t offset,
     plan.done = plan.bytes;
     return plan;
   }
-  RVM_ASSIGN(plan.pieces, ExtentMap(core, inode).pieces(offset / kBlockBytes,
-                                                        blocks_up(offset + plan.bytes), kPiecesMax));
+  RVM_ASSIGN(plan.pieces,
+             ExtentMap(core, inode)
+                 .pieces(offset / kBlockBytes, blocks_up(offset + plan.bytes), kPiecesMax));
   return plan;
 }
 
@@ -89,8 +90,8 @@ Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> o
     RVM_ASSIGN(bytes, read_locked(core, inode, offset, out, item));
   }
   if (!out.empty() && wants_atime(core, item)) {
-    // The bytes were read: a time that cannot be moved must not take them away from the caller. What
-    // stood in the way (a failed log, damage) is the answer to the next change or fsync.
+    // The bytes were read: a time that cannot be moved must not take them away from the caller.
+    // What stood in the way (a failed log, damage) is the answer to the next change or fsync.
     static_cast<void>(update_atime(core, inode));
   }
   return bytes;

@@ -26,8 +26,8 @@ Result<SeekStep> look(VolumeCore& core, Inode inode, uint64_t offset) {
   step.size = item.size;
   step.inlined = item.layout == static_cast<uint8_t>(format::Layout::inlined);
   if (step.inlined || offset >= step.size) return step;
-  RVM_ASSIGN(step.pieces, ExtentMap(core, inode).pieces(offset / kBlockBytes, blocks_up(step.size),
-                                                        kPiecesMax));
+  RVM_ASSIGN(step.pieces,
+             ExtentMap(core, inode).pieces(offset / kBlockBytes, blocks_up(step.size), kPiecesMax));
   return step;
 }
 
@@ -42,8 +42,7 @@ Result<uint64_t> Volume::lseek(Inode inode, uint64_t offset, int whence) {
   const bool for_data = whence == SEEK_DATA;
   std::shared_lock data_lock(core.inode_locks.of(inode));
   for (uint64_t at = offset;;) {
-    RVM_ASSIGN(const SeekStep step,
-               core.run_read<SeekStep>([&] { return look(core, inode, at); }));
+    RVM_ASSIGN(const SeekStep step, core.run_read<SeekStep>([&] { return look(core, inode, at); }));
     if (!for_data && whence != SEEK_HOLE) return fs_error(FsErrc::bad_argument, "whence", inode);
     if (offset >= step.size) return nothing_there(inode);
     if (step.inlined) return for_data ? offset : step.size;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Truncation and extension (fs/file_size.h), and freeing the data of a file in steps. The first
-// transaction of a truncation sets the size and frees what it can; if blocks are left, an orphan item
-// says so until they are freed.
+// transaction of a truncation sets the size and frees what it can; if blocks are left, an orphan
+// item says so until they are freed.
 #include "fs/file_size.h"
 
 #include "fs/attributes.h"
@@ -23,8 +23,8 @@ struct Outcome {
 };
 
 Result<void> set_size(Operation& op, VolumeCore& core, Inode inode, uint64_t size) {
-  RVM_ASSIGN(InodeItem * item, modify_inode_part(op, core, inode, offsetof(InodeItem, size),
-                                                 kItemTimesEnd));
+  RVM_ASSIGN(InodeItem * item,
+             modify_inode_part(op, core, inode, offsetof(InodeItem, size), kItemTimesEnd));
   item->size = size;
   set_mtime(*item, op.now);
   set_ctime(*item, op.now);
@@ -98,9 +98,8 @@ Result<Attributes> change_size(VolumeCore& core, Inode inode, uint64_t size,
   std::unique_lock data_lock(core.inode_locks.of(inode));
   RVM_TRY(prepare(core, inode, size));
   for (uint32_t weight_max = kStepWeightMax;; weight_max /= 2) {
-    const Result<Outcome> outcome = core.run_write<Outcome>([&](Operation& op) {
-      return resize(op, core, inode, size, others, weight_max);
-    });
+    const Result<Outcome> outcome = core.run_write<Outcome>(
+        [&](Operation& op) { return resize(op, core, inode, size, others, weight_max); });
     if (!outcome && outcome.error() == rvm::Errc::too_big && weight_max > 1) continue;
     if (!outcome) return outcome.error();
     return outcome->done ? Result<Attributes>(outcome->attributes)

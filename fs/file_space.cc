@@ -3,9 +3,9 @@
 // Volume::fallocate: allocating blocks without data, punching holes, zeroing ranges.
 //
 // Allocated blocks are unwritten extents: they read as zeros and need no device write; the host is
-// asked for the space, so that a later write does not meet a full host. Edges of a range that share a
-// block with other bytes are zeroed in place. A call that finds no space changes nothing; one that
-// is cut by a crash may have done a part of its range.
+// asked for the space, so that a later write does not meet a full host. Edges of a range that share
+// a block with other bytes are zeroed in place. A call that finds no space changes nothing; one
+// that is cut by a crash may have done a part of its range.
 #include <fcntl.h>
 #include <linux/falloc.h>
 
@@ -29,8 +29,14 @@ class RangeChange {
  public:
   RangeChange(VolumeCore& core, Inode inode, RangeKind kind, bool keep_size, uint64_t begin,
               uint64_t end)
-      : core_(core), inode_(inode), kind_(kind), keep_size_(keep_size), begin_(begin), end_(end),
-        map_(core, inode), fresh_(core) {}
+      : core_(core),
+        inode_(inode),
+        kind_(kind),
+        keep_size_(keep_size),
+        begin_(begin),
+        end_(end),
+        map_(core, inode),
+        fresh_(core) {}
 
   Result<void> run() {
     RVM_TRY(look());
@@ -134,8 +140,8 @@ Result<void> RangeChange::zero_what_is_there() {
   RVM_TRY(zero_edges(first, stop));
   while (first < stop) {
     RVM_ASSIGN(first, run_step<uint64_t>(core_, [&](Operation& op, uint32_t weight_max) {
-      return map_.mark(op, first, stop, true, weight_max);
-    }));
+                 return map_.mark(op, first, stop, true, weight_max);
+               }));
   }
   return {};
 }
@@ -144,8 +150,8 @@ Result<void> RangeChange::commit() {
   size_t next = 0;
   do {
     RVM_ASSIGN(next, run_step<size_t>(core_, [&](Operation& op, uint32_t weight_max) {
-      return commit_step(op, next, weight_max);
-    }));
+                 return commit_step(op, next, weight_max);
+               }));
     fresh_.keep(next);
   } while (next < fresh_.extents().size());
   return {};
@@ -156,8 +162,8 @@ Result<size_t> RangeChange::commit_step(Operation& op, size_t next, uint32_t wei
   RVM_ASSIGN(const FreshBlocks::Committed done, fresh_.commit(op, map_, next, true, weight_max));
   const bool is_last = done.next == fresh_.extents().size();
   RVM_TRY(drop_privileges(op, core_, inode_, false));
-  RVM_ASSIGN(InodeItem * item, modify_inode_part(op, core_, inode_, offsetof(InodeItem, size),
-                                                 kItemTimesEnd));
+  RVM_ASSIGN(InodeItem * item,
+             modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), kItemTimesEnd));
   item->blocks += done.blocks;
   if (is_last && grows()) {
     item->size = end_;
@@ -176,8 +182,8 @@ Result<void> RangeChange::punch() {
   RVM_TRY(zero_edges(first, stop));
   for (;;) {
     RVM_ASSIGN(const bool done, run_step<bool>(core_, [&](Operation& op, uint32_t weight_max) {
-      return punch_step(op, first, stop, weight_max);
-    }));
+                 return punch_step(op, first, stop, weight_max);
+               }));
     if (done) return {};
   }
 }
@@ -189,8 +195,8 @@ Result<bool> RangeChange::punch_step(Operation& op, uint64_t first, uint64_t sto
     RVM_ASSIGN(removed, map_.remove(op, first, stop, weight_max));
   }
   RVM_TRY(drop_privileges(op, core_, inode_, false));
-  RVM_ASSIGN(InodeItem * item, modify_inode_part(op, core_, inode_, offsetof(InodeItem, blocks),
-                                                 kItemTimesEnd));
+  RVM_ASSIGN(InodeItem * item,
+             modify_inode_part(op, core_, inode_, offsetof(InodeItem, blocks), kItemTimesEnd));
   if (item->blocks < removed.blocks) {
     return fs_error(FsErrc::damaged, "file counts fewer blocks than it has", inode_);
   }
@@ -202,15 +208,12 @@ Result<bool> RangeChange::punch_step(Operation& op, uint64_t first, uint64_t sto
 
 Result<RangeKind> kind_of(int mode) {
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
-    case 0:
-      return RangeKind::allocate;
-    case FALLOC_FL_ZERO_RANGE:
-      return RangeKind::zero;
+    case 0: return RangeKind::allocate;
+    case FALLOC_FL_ZERO_RANGE: return RangeKind::zero;
     case FALLOC_FL_PUNCH_HOLE:
       if ((mode & FALLOC_FL_KEEP_SIZE) != 0) return RangeKind::punch;
       break;
-    default:
-      break;
+    default: break;
   }
   return fs_error(FsErrc::not_supported, "mode of fallocate");
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Volume::write. Bytes of blocks that are the file's and written already go to them in place. Holes
-// get fresh blocks, which are written whole (zeros around the data), as are unwritten blocks. Then one
-// transaction makes them the file's, with size and times; it is ordered after the device writes, so a
-// file never refers to blocks whose bytes are not its own.
+// get fresh blocks, which are written whole (zeros around the data), as are unwritten blocks. Then
+// one transaction makes them the file's, with size and times; it is ordered after the device
+// writes, so a file never refers to blocks whose bytes are not its own.
 #include "fs/file_write.h"
 
 #include <algorithm>
@@ -48,9 +48,12 @@ class WriteStep {
  public:
   WriteStep(VolumeCore& core, Inode inode, uint64_t offset, std::span<const std::byte> data,
             bool kill_suid_gid)
-      : core_(core), inode_(inode), offset_(offset),
+      : core_(core),
+        inode_(inode),
+        offset_(offset),
         data_(data.first(std::min<uint64_t>(data.size(), kStepBytesMax))),
-        kill_suid_gid_(kill_suid_gid), fresh_(core) {}
+        kill_suid_gid_(kill_suid_gid),
+        fresh_(core) {}
 
   Result<size_t> run() {
     RVM_TRY(plan());
@@ -168,8 +171,7 @@ Result<void> WriteStep::commit() {
 Result<void> WriteStep::commit_body(Operation& op) {
   ExtentMap map(core_, inode_);
   bool exposes = !fresh_.extents().empty() || end() > plan_.item.size;
-  RVM_ASSIGN(const FreshBlocks::Committed committed,
-             fresh_.commit(op, map, 0, false, UINT32_MAX));
+  RVM_ASSIGN(const FreshBlocks::Committed committed, fresh_.commit(op, map, 0, false, UINT32_MAX));
   for (const Extent& piece : plan_.pieces) {
     if (!piece.unwritten) continue;
     exposes = true;
@@ -179,8 +181,7 @@ Result<void> WriteStep::commit_body(Operation& op) {
   if (!exposes) return core_.touch(op, inode_, true, true, false);
   op.tx.order_after_device_writes();
   const uint32_t to = is_inlined(plan_.item) ? kItemEnd : kItemTimesEnd;
-  RVM_ASSIGN(InodeItem * item,
-             modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), to));
+  RVM_ASSIGN(InodeItem * item, modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), to));
   if (is_inlined(*item)) item->layout = static_cast<uint8_t>(format::Layout::extents);
   item->size = std::max(item->size, end());
   item->blocks += committed.blocks;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Contents of small files, kept in the metadata (format::Layout::inlined). A regular file has one
-// inlined item with exactly its size in bytes, and none if it is empty. (The targets of symbolic links
-// may have several pieces; they are not read here.)
+// inlined item with exactly its size in bytes, and none if it is empty. (The targets of symbolic
+// links may have several pieces; they are not read here.)
 //
-// A file begins inlined. It moves to extents when it grows beyond kInlineFileBytesMax, and is inlined
-// again only when it is cut to nothing.
+// A file begins inlined. It moves to extents when it grows beyond kInlineFileBytesMax, and is
+// inlined again only when it is cut to nothing.
 #pragma once
 
 #include <span>
@@ -19,8 +19,8 @@ namespace rvmfs {
 Result<std::span<const std::byte>> read_inlined(VolumeCore& core, Inode inode,
                                                 const format::InodeItem& item);
 
-// Call inside run_write, for files of at most kInlineFileBytesMax afterwards. They change contents and
-// size, no times. A file that grows has zeros between.
+// Call inside run_write, for files of at most kInlineFileBytesMax afterwards. They change contents
+// and size, no times. A file that grows has zeros between.
 Result<void> write_inlined(Operation& op, VolumeCore& core, Inode inode, uint64_t offset,
                            std::span<const std::byte> data);
 Result<void> resize_inlined(Operation& op, VolumeCore& core, Inode inode, uint64_t size);

@@ -3,6 +3,7 @@
 // Finding names: lookup and readlink.
 #include <sys/stat.h>
 
+#include "fs/attributes.h"
 #include "fs/directory.h"
 
 namespace rvmfs {
@@ -35,7 +36,7 @@ Result<Attributes> Volume::lookup(Inode parent, std::string_view name) {
 
 Result<std::string> Volume::readlink(Inode inode) {
   VolumeCore& core = *core_;
-  return core.run_read<std::string>([&]() -> Result<std::string> {
+  RVM_ASSIGN(std::string result, core.run_read<std::string>([&]() -> Result<std::string> {
     RVM_ASSIGN(const InodeItem* item, core.inode(inode));
     if (!S_ISLNK(item->mode)) return fs_error(FsErrc::bad_argument, "not a symlink", inode);
     const uint64_t size = item->size;
@@ -49,7 +50,10 @@ Result<std::string> Volume::readlink(Inode inode) {
       target.append(reinterpret_cast<const char*>(piece->data()), piece->size());
     }
     return target;
-  });
+  }));
+  // The target is there; a volume that cannot note the access (full, failed) does not spoil it.
+  static_cast<void>(update_atime(core, inode));
+  return result;
 }
 
 }  // namespace rvmfs

@@ -38,6 +38,7 @@ Result<uint32_t> orphan_flags(VolumeCore& core, Inode inode) {
 
 Result<void> put_flags(Operation& op, VolumeCore& core, Inode inode, uint32_t flags) {
   if (flags == 0) return core.tree->erase(op.tx, orphan_key(inode));
+  BlockAllocator::LastResort last_resort(*core.blocks);  // who frees may need a page for this item
   const OrphanItem item{flags, 0};
   return core.tree->put(op.tx, orphan_key(inode), std::as_bytes(std::span(&item, 1)));
 }

@@ -58,7 +58,7 @@ struct AttributeChange {
   uint32_t valid = 0;
   uint32_t mode = 0, uid = 0, gid = 0;
   uint64_t size = 0;
-  Time atime, mtime, ctime;
+  Time atime = {}, mtime = {}, ctime = {};
 };
 
 // Who asks: owner of new inodes. The mode that is passed has the umask applied already.

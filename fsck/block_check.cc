@@ -2,8 +2,8 @@
 //
 // The group table, its descriptors and bitmaps, against the owners of blocks (block_check.h).
 //
-// Walking the table touches only what exists: parts of it that are zero are all free, and are compared
-// with the owners by skipping to the next owned group.
+// Walking the table touches only what exists: parts of it that are zero are all free, and are
+// compared with the owners by skipping to the next owned group.
 #include "fsck/block_check.h"
 
 #include <algorithm>
@@ -148,7 +148,8 @@ void check_groups(CheckState& state) {
     for (uint64_t i = 0; i < kGroupsPerPage; ++i) {
       const GroupDescriptor descriptor = descriptor_of(leaf, i);
       if (descriptor.bitmap == 0 && descriptor.used == 0) continue;
-      if (descriptor.bitmap != 0 && !state.space->read(descriptor.bitmap, "a block bitmap", bitmap)) {
+      if (descriptor.bitmap != 0 &&
+          !state.space->read(descriptor.bitmap, "a block bitmap", bitmap)) {
         good = false;
         continue;
       }

@@ -62,8 +62,7 @@ TruthReader::TruthReader(const std::vector<OwnedBlocks>& sorted) : owned_(sorted
 // Runs that end before the group are done with for ever: groups come in rising order. A longer run
 // may hide behind a shorter one only if two overlap, which check_owners has told already.
 uint64_t TruthReader::next_owned(uint64_t group) {
-  while (at_ < owned_.size() &&
-         owned_[at_].block + owned_[at_].count <= group * kGroupBlocks) {
+  while (at_ < owned_.size() && owned_[at_].block + owned_[at_].count <= group * kGroupBlocks) {
     ++at_;
   }
   if (at_ == owned_.size()) return UINT64_MAX;

@@ -20,6 +20,7 @@ bool replay_log(CheckState& state) {
   LogReader log(state.image, state.report, state.super.log_offset, state.super.log_bytes,
                 state.super.volume_bytes);
   if (!log.open() || !log.replay()) return false;
+  state.log_status_copy_damaged = log.status_copy_damaged();
   state.summary.log_units = log.units();
   state.summary.log_bytes = log.bytes();
   state.summary.log_was_used = log.units() != 0 || log.journal_pages_applied() != 0;

@@ -7,8 +7,8 @@
 //   3  names: links, directories, what is lost
 //   4  space: pages against the pool, blocks against the bitmaps
 //
-// Each pass runs if the ones before it have read everything that it needs; what is left out because of
-// damage is said (not_judged), and nothing is planned for repair then except superblock copies.
+// Each pass runs if the ones before it have read everything that it needs; what is left out because
+// of damage is said (not_judged), and nothing is planned for repair then except superblock copies.
 #pragma once
 
 #include "fsck/check_state.h"

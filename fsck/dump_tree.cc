@@ -2,14 +2,16 @@
 //
 // The canonical text of a volume: one line a path, in the byte order of the paths.
 //
-//   /a/b type=f mode=0644 uid=0 gid=0 links=1 size=12 mtime=1700000000.000000000 xattr:user.k=HASH data=HASH
+//   /a/b type=f mode=0644 uid=0 gid=0 links=1 size=12 mtime=1700000000.000000000 xattr:user.k=HASH
+//   data=HASH
 //
 //   type     f file, d directory, l symbolic link, c and b devices, p pipe, s socket
 //   size     bytes; directories: entries
 //   rdev     MAJOR:MINOR, devices only
 //   data     XXH3-64 of the content (files); target= the escaped target (symbolic links)
 //
-// Bytes other than printable ASCII, and blank, '\\' and '=', are written as \ooo (three octal digits).
+// Bytes other than printable ASCII, and blank, '\\' and '=', are written as \ooo (three octal
+// digits).
 //
 // A directory's line comes at its own path and its contents at "path/", which other names may sort
 // between: "a", "a-b", "a/c". So a directory is two events among its siblings.
@@ -66,7 +68,6 @@ class Dump {
     push(format::kRootInode, root->second, "");
     while (!levels_.empty()) {
       if (levels_.back().next == levels_.back().events.size()) {
-        on_path_.erase(levels_.back().inode);
         levels_.pop_back();
         continue;
       }
@@ -79,8 +80,9 @@ class Dump {
       }
       if (!event.contents) {
         RVM_TRY(line(path, child->second));
-      } else if (on_path_.count(event.inode) != 0) {
-        return rvm::Error{rvm::Errc::damaged_structure, 0, event.inode, "a directory is in itself"};
+      } else if (seen_.count(event.inode) != 0) {  // or paths could multiply without end
+        return rvm::Error{rvm::Errc::damaged_structure, 0, event.inode,
+                          "a directory has two names"};
       } else {
         push(event.inode, child->second, path);
       }
@@ -90,20 +92,19 @@ class Dump {
 
  private:
   struct Event {
-    std::string key;   // the name; with a '/' behind it for the contents of a directory
+    std::string key;  // the name; with a '/' behind it for the contents of a directory
     std::string name;
     uint64_t inode;
     bool contents;
   };
   struct Level {
-    uint64_t inode;
     std::string path;
     std::vector<Event> events;
     size_t next = 0;
   };
 
   void push(uint64_t inode, const ModelInode& directory, const std::string& path) {
-    Level level{inode, path, {}, 0};
+    Level level{path, {}, 0};
     for (const auto& [name, target] : directory.entries) {
       level.events.push_back({name, name, target, false});
       const auto child = model_.find(target);
@@ -113,7 +114,7 @@ class Dump {
     }
     std::sort(level.events.begin(), level.events.end(),
               [](const Event& a, const Event& b) { return a.key < b.key; });
-    on_path_.insert(inode);
+    seen_.insert(inode);
     levels_.push_back(std::move(level));
   }
 
@@ -148,7 +149,7 @@ class Dump {
   const DumpOptions& options_;
   std::ostream& out_;
   std::vector<Level> levels_;
-  std::unordered_set<uint64_t> on_path_;
+  std::unordered_set<uint64_t> seen_;
 };
 
 class NoSink final : public FindingSink {

@@ -28,8 +28,7 @@ const FindingRow& finding_row(FindingId id) {
 
 std::string describe(const Finding& finding) {
   const FindingRow& row = finding_row(finding.id);
-  std::string text =
-      fmt::format("[{}] {}: {}", static_cast<unsigned>(row.id), row.name, row.text);
+  std::string text = fmt::format("[{}] {}: {}", static_cast<unsigned>(row.id), row.name, row.text);
   if (!finding.detail.empty()) text += ": " + finding.detail;
   return text;
 }

@@ -19,6 +19,7 @@ namespace rvmfs::fsck {
 enum class Severity : uint8_t { note, problem, damage };
 
 // X(name, number, severity, repairable, text)
+// clang-format off
 #define RVMFS_FSCK_FINDINGS(X)                                                                     \
   X(superblock_damaged, 101, damage, false, "neither copy of the superblock is valid")             \
   X(superblock_first_damaged, 102, problem, true, "the superblock is damaged; its copy is good")   \
@@ -83,6 +84,7 @@ enum class Severity : uint8_t { note, problem, damage };
   X(blocks_leaked, 703, problem, true, "blocks are marked used and belong to nothing")             \
   X(group_counter, 704, problem, true, "a block group counts its used blocks wrong")               \
   X(not_judged, 801, note, true, "links and free space were not judged because of the damage")
+// clang-format on
 
 enum class FindingId : uint16_t {
 #define RVMFS_FSCK_ID(name, number, severity, repairable, text) name = number,

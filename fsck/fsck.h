@@ -2,11 +2,12 @@
 //
 // The public face of fsck: check an image, print its tree, print its log, and the program itself.
 //
-// check_image, dump_tree and dump_log never write: the log is replayed in memory only. They read the
-// device with readers of their own (only format headers are shared with the filesystem), and treat
-// every byte of it as hostile. run_fsck is the program; only it repairs.
+// check_image, dump_tree and dump_log never write: the log is replayed in memory only. They read
+// the device with readers of their own (only format headers are shared with the filesystem), and
+// treat every byte of it as hostile. run_fsck is the program; only it repairs.
 //
-// Thread rules: none of them keeps state between calls; calls on different devices may run in parallel.
+// Thread rules: none of them keeps state between calls; calls on different devices may run in
+// parallel.
 #pragma once
 
 #include <cstdint>
@@ -51,20 +52,21 @@ struct CheckOptions {
   bool quick = false;
   // Findings of one kind beyond this number are counted and not reported. 0: no limit.
   uint32_t reports_per_finding_max = 100;
-  // Told now and then: pass (1 superblock and log, 2 tree, 3 names, 4 space), steps done, steps in all.
+  // Told now and then: pass (1 superblock and log, 2 tree, 3 names, 4 space), steps done, steps in
+  // all.
   std::function<void(int pass, uint64_t done, uint64_t all)> progress;
 };
 
 struct Summary {
   uint64_t notes = 0;
-  uint64_t problems = 0;         // repairable or not
+  uint64_t problems = 0;  // repairable or not
   uint64_t damages = 0;
-  uint64_t unrepairable = 0;     // of problems and damages
-  bool log_was_used = false;     // the log held records
-  bool owner_held = false;       // the owner record names a holder
+  uint64_t unrepairable = 0;  // of problems and damages
+  bool log_was_used = false;  // the log held records
+  bool owner_held = false;    // the owner record names a holder
   uint64_t inodes = 0, directories = 0, orphans = 0;
   uint64_t blocks_used = 0, blocks_total = 0;
-  uint64_t metadata_pages = 0;   // in use
+  uint64_t metadata_pages = 0;            // in use
   uint64_t log_units = 0, log_bytes = 0;  // replayed
 
   bool clean() const { return problems == 0 && damages == 0; }
@@ -79,7 +81,8 @@ struct DumpOptions {
 
 // The whole tree as canonical text, one line a path, in the byte order of the paths (docs: the man
 // page of fsck.rvmfs). Errors: io, damaged_*.
-rvm::Result<void> dump_tree(rvm::Device& device, std::ostream& out, const DumpOptions& options = {});
+rvm::Result<void> dump_tree(rvm::Device& device, std::ostream& out,
+                            const DumpOptions& options = {});
 
 // The units of the log that the next recovery would see, one line each, and what their records say.
 rvm::Result<void> dump_log(rvm::Device& device, std::ostream& out);

@@ -7,8 +7,8 @@
 //
 // A page of a hashed region is checked as base page (device or journal) against its table's hash
 // before patches are laid over it; a base that fails counts only if the patches do not cover all of
-// it. Patches point into the log units that hold them, which the image keeps: memory is bounded by the
-// size of the log and kPatchesMax.
+// it. Patches point into the log units that hold them, which the image keeps: memory is bounded by
+// the size of the log and kPatchesMax.
 //
 // Bytes beyond the end of the device read as zeros: an image file may be shorter than its volume.
 #pragma once

@@ -85,8 +85,7 @@ void ItemCheck::orphan(Key key, std::span<const std::byte> value) {
     return;
   }
   const auto item = load<format::OrphanItem>(value);
-  if (item.flags == 0 ||
-      (item.flags & ~(format::kOrphanUnlinked | format::kOrphanTruncate)) != 0) {
+  if (item.flags == 0 || (item.flags & ~(format::kOrphanUnlinked | format::kOrphanTruncate)) != 0) {
     state_.report.add(FindingId::item_bad, "orphan {}: flags {:#x}", number, item.flags);
     return;
   }

@@ -28,21 +28,21 @@ class ItemCheck {
   struct Current {
     uint64_t number = 0;
     bool exists = false;
-    bool counted = false;         // the item is sound: its sums are worth checking
+    bool counted = false;  // the item is sound: its sums are worth checking
     format::InodeItem item{};
-    uint64_t inline_end = 0;      // bytes seen of the inline data
+    uint64_t inline_end = 0;  // bytes seen of the inline data
     bool inline_whole = true;
     uint64_t entries = 0;
     uint64_t extent_blocks = 0;
-    uint64_t extent_end = 0;      // first file block behind the last extent
+    uint64_t extent_end = 0;  // first file block behind the last extent
     uint64_t last_inline = 0;
   };
   // The xattr whose pieces are passing, and the names of this hash.
   struct Attribute {
     bool open = false;
-    uint64_t chain = 0;           // rest >> 8: hash and collision
+    uint64_t chain = 0;  // rest >> 8: hash and collision
     uint32_t piece = 0;
-    uint32_t missing = 0;         // bytes of the value still to come
+    uint32_t missing = 0;  // bytes of the value still to come
   };
 
   void begin_inode(uint64_t number);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Directory entries and extended attributes (see item_check.h): both are found by the hash of a name,
-// so the name must hash to its key, and a name may be there once only.
+// Directory entries and extended attributes (see item_check.h): both are found by the hash of a
+// name, so the name must hash to its key, and a name may be there once only.
 #include <algorithm>
 #include <string_view>
 
@@ -16,8 +16,8 @@ namespace rvmfs::fsck {
 namespace {
 
 bool is_entry_name(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." &&
-         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
 }
 
 uint64_t name_hash(std::string_view name, uint64_t seed) {
@@ -50,8 +50,8 @@ void ItemCheck::entry(Key key, std::span<const std::byte> value) {
     return;
   }
   const auto unusable = [&](const char* what) {
-    state_.report.add(FindingId::entry_name, "in directory {}, key {:#x}: {}", current_.number, rest,
-                      what);
+    state_.report.add(FindingId::entry_name, "in directory {}, key {:#x}: {}", current_.number,
+                      rest, what);
     state_.repairs.erase_items.push_back(key);
   };
   ++current_.entries;
@@ -117,7 +117,8 @@ void ItemCheck::xattr_first(Key key, std::span<const std::byte> value) {
   if (name.find('\0') != std::string_view::npos) return xattr_bad("name");
   const uint64_t hash = name_hash(name, state_.super.name_hash_seed) >> 24;
   if (hash != rest >> 16) return xattr_bad("the hash of the name");
-  if (is_twin(xattr_twins_, xattr_hash_, hash, std::string(name))) return xattr_bad("a second time");
+  if (is_twin(xattr_twins_, xattr_hash_, hash, std::string(name)))
+    return xattr_bad("a second time");
   attribute_.missing =
       header.value_bytes - static_cast<uint32_t>(behind.size() - header.name_bytes);
 }

@@ -26,8 +26,8 @@ bool LogReader::read_status(uint64_t at, StatusBlock& out) {
 bool LogReader::status_is_sane() {
   const StatusBlock& s = status_;
   const uint64_t head_bytes = 2 * kStatusBytes + (1 + uint64_t{s.journal_pages}) * kPage;
-  const bool block_good = s.block_bytes >= 512 && s.block_bytes <= 4096 &&
-                          (s.block_bytes & (s.block_bytes - 1)) == 0;
+  const bool block_good =
+      s.block_bytes >= 512 && s.block_bytes <= 4096 && (s.block_bytes & (s.block_bytes - 1)) == 0;
   const bool good = s.version == kLogVersion && s.log_bytes == length_ && block_good &&
                     s.journal_pages >= kJournalPagesMin && s.journal_pages <= kJournalPagesMax &&
                     head_bytes < length_ && s.record_bytes <= length_ - head_bytes &&
@@ -57,7 +57,8 @@ bool LogReader::open() {
                 offset_ + kStatusBytes);
     return false;
   }
-  if (!a_good || !b_good) {
+  status_copy_damaged_ = !a_good || !b_good;
+  if (status_copy_damaged_) {
     report_.add(FindingId::log_status_copy_damaged, "the {} one", a_good ? "second" : "first");
   }
   status_ = a_good && (!b_good || a.counter >= b.counter) ? a : b;

@@ -8,7 +8,8 @@
 // What stands behind the last valid unit is a torn tail (dropped, a note) or, if a valid later unit
 // of this log stands within reach, damage in the middle (nothing is judged then).
 //
-// Bounded memory: the units of the log are kept (at most kLogBytesKeptMax), and the image's patches.
+// Bounded memory: the units of the log are kept (at most kLogBytesKeptMax), and the image's
+// patches.
 #pragma once
 
 #include <functional>
@@ -28,8 +29,8 @@ struct LogUnit {
   struct Record {
     rvm::format::RecordType type;
     uint32_t region;
-    uint64_t offset, length;     // in the region, bytes
-    const std::byte* data;       // RecordType::bytes only; points into the unit's bytes
+    uint64_t offset, length;  // in the region, bytes
+    const std::byte* data;    // RecordType::bytes only; points into the unit's bytes
   };
   std::vector<Record> records;
 };
@@ -40,7 +41,10 @@ class LogReader {
 
   // The log lies at [offset, offset + length) of the image; regions lie below `volume_bytes`.
   LogReader(Image& image, Report& report, uint64_t offset, uint64_t length, uint64_t volume_bytes)
-      : image_(image), report_(report), offset_(offset), length_(length),
+      : image_(image),
+        report_(report),
+        offset_(offset),
+        length_(length),
         volume_bytes_(volume_bytes) {}
 
   // False: the log cannot be used (reported).
@@ -50,8 +54,9 @@ class LogReader {
   bool replay(const std::function<void(const LogUnit&)>& seen = {});
 
   const rvm::format::StatusBlock& status() const { return status_; }
-  uint64_t units() const { return units_; }            // valid ones
-  uint64_t bytes() const { return bytes_; }            // of them
+  bool status_copy_damaged() const { return status_copy_damaged_; }
+  uint64_t units() const { return units_; }  // valid ones
+  uint64_t bytes() const { return bytes_; }  // of them
   uint64_t journal_pages_applied() const { return journal_pages_; }
 
  private:
@@ -74,6 +79,7 @@ class LogReader {
   Report& report_;
   const uint64_t offset_, length_, volume_bytes_;
   rvm::format::StatusBlock status_{};
+  bool status_copy_damaged_ = false;
   uint64_t record_area_ = 0;  // offset in the image
   uint64_t units_ = 0, bytes_ = 0, journal_pages_ = 0;
 };

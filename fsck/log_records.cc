@@ -2,8 +2,8 @@
 //
 // The inside of a log unit: its regions and records, checked and laid over the image.
 //
-// In an rvmfs volume every region is a metadata chunk: pages 1 ... 255 of a megabyte, with its table
-// of page hashes in page 0 (rvm/space_format.h). Anything else is malformed.
+// In an rvmfs volume every region is a metadata chunk: pages 1 ... 255 of a megabyte, with its
+// table of page hashes in page 0 (rvm/space_format.h). Anything else is malformed.
 #include <fmt/format.h>
 
 #include <ostream>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// See name_check.h. Directories are walked upward from each one not yet known to be reached, with marks,
-// so the work is linear and nothing recurses.
+// See name_check.h. Directories are walked upward from each one not yet known to be reached, with
+// marks, so the work is linear and nothing recurses.
 #include "fsck/name_check.h"
 
 #include <dirent.h>
@@ -152,8 +152,7 @@ void set_links(CheckState& state, const InodeRecord& record, uint32_t links) {
 
 void check_directory(CheckState& state, const InodeRecord& record) {
   set_links(state, record, 2 + record.subdirectories);
-  const uint64_t parent =
-      record.inode == format::kRootInode ? format::kRootInode : record.named_in;
+  const uint64_t parent = record.inode == format::kRootInode ? format::kRootInode : record.named_in;
   if (record.parent != parent && parent != 0) {
     state.report.add(FindingId::directory_parent, "directory {} says {}, is in {}", record.inode,
                      record.parent, parent);

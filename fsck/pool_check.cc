@@ -47,9 +47,9 @@ PageSet expected_pages(const CheckState& state, size_t chunk) {
 }
 
 struct PoolFacts {
-  std::vector<uint64_t> next;     // of every chunk
+  std::vector<uint64_t> next;  // of every chunk
   std::vector<bool> in_list, has_free;
-  uint64_t pages_used = 0;        // as the headers say
+  uint64_t pages_used = 0;  // as the headers say
 };
 
 void compare_pages(CheckState& state, size_t chunk, const PageSet& marked) {
@@ -85,11 +85,16 @@ bool check_chunk(CheckState& state, size_t chunk, PoolFacts& facts) {
   const PageSet marked = pages_of(header);
   const size_t free_pages = kChunkPages - marked.count();
   const char* fault = nullptr;
-  if (header.magic != kChunkMagic) fault = "magic";
-  else if (header.chunk_index != chunk) fault = "number";
-  else if (header.free_pages != free_pages) fault = "count of free pages";
-  else if (header.in_free_list > 1) fault = "mark of the free list";
-  else if (!marked.test(0) || !marked.test(1)) fault = "its own pages are not marked used";
+  if (header.magic != kChunkMagic)
+    fault = "magic";
+  else if (header.chunk_index != chunk)
+    fault = "number";
+  else if (header.free_pages != free_pages)
+    fault = "count of free pages";
+  else if (header.in_free_list > 1)
+    fault = "mark of the free list";
+  else if (!marked.test(0) || !marked.test(1))
+    fault = "its own pages are not marked used";
   if (fault != nullptr) {
     state.report.add(FindingId::chunk_header_bad, "chunk {}: {}", chunk, fault);
     state.repairs.pool = true;

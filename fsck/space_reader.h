@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The metadata space as an independent reader sees it: finds chunks through the volume root's table,
-// reads pages and checks their hashes, and remembers which pages something refers to.
+// The metadata space as an independent reader sees it: finds chunks through the volume root's
+// table, reads pages and checks their hashes, and remembers which pages something refers to.
 //
 //   space offset = chunk * kChunkBytes + offset in the chunk; page 0 of a chunk has no address
 //

@@ -43,16 +43,16 @@ bool check_superblock(CheckState& state) {
   const auto first = read_copy(state, format::kSuperblockOffset);
   const auto copy = read_copy(state, format::kSuperblockCopyOffset);
   if (!first && !copy) {
-    state.report.add(FindingId::superblock_damaged, "at bytes {} and {}",
-                     format::kSuperblockOffset, format::kSuperblockCopyOffset);
+    state.report.add(FindingId::superblock_damaged, "at bytes {} and {}", format::kSuperblockOffset,
+                     format::kSuperblockCopyOffset);
     return false;
   }
   state.super = first ? *first : *copy;
   const Superblock& s = state.super;
   if (s.version != format::kVersion || (s.features_incompat & ~kKnownIncompat) != 0 ||
       (s.features_ro_compat & ~kKnownRoCompat) != 0) {
-    state.report.add(FindingId::features_unknown, "version {}, features {:#x} and {:#x}",
-                     s.version, s.features_incompat, s.features_ro_compat);
+    state.report.add(FindingId::features_unknown, "version {}, features {:#x} and {:#x}", s.version,
+                     s.features_incompat, s.features_ro_compat);
     return false;
   }
   if (!fields_are_sane(s)) {
@@ -83,8 +83,7 @@ void check_owner(CheckState& state) {
   if (all_zero(bytes)) return;  // nobody ever
   const auto owner = load<format::OwnerRecord>(bytes);
   if (owner.magic != format::kOwnerMagic ||
-      self_hash_of(bytes, offsetof(format::OwnerRecord, hash), format::kOwnerMagic) !=
-          owner.hash) {
+      self_hash_of(bytes, offsetof(format::OwnerRecord, hash), format::kOwnerMagic) != owner.hash) {
     // A mount that was cut while it wrote the record leaves this; the record is advice only.
     state.report.add(FindingId::owner_record_damaged);
     state.repairs.owner_record = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// See tree_model.h. Lengths come from the disk and are checked here again: the model may be built of
-// a volume that no check has passed.
+// See tree_model.h. Lengths come from the disk and are checked here again: the model may be built
+// of a volume that no check has passed.
 #include "fsck/tree_model.h"
 
 #include <sys/stat.h>
@@ -42,9 +42,7 @@ class ModelBuilder {
         if (value.size() != sizeof(inode.item)) return false;
         inode.item = load<format::InodeItem>(value);
         return true;
-      case ItemType::inlined:
-        inode.inlined += text_of(value);
-        return true;
+      case ItemType::inlined: inode.inlined += text_of(value); return true;
       case ItemType::xattr: return xattr(inode, rest, value);
       case ItemType::entry: return entry(inode, value);
       case ItemType::extent:
@@ -156,7 +154,8 @@ class ContentReader {
 }  // namespace
 
 rvm::Result<TreeModel> read_model(CheckState& state) {
-  const rvm::Error damaged{rvm::Errc::damaged_structure, 0, 0, "the volume is damaged; run fsck.rvmfs"};
+  const rvm::Error damaged{rvm::Errc::damaged_structure, 0, 0,
+                           "the volume is damaged; run fsck.rvmfs"};
   if (!open_volume(state)) return damaged;
   ModelBuilder builder;
   TreeWalk walk(*state.space, state.report,

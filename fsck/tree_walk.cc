@@ -115,8 +115,8 @@ bool TreeWalk::check_order(const PageBytes& page, uint64_t offset, uint32_t leve
     if (!read_cell(page, slot_of(page, i), level, cell)) return false;
     // The first cell of an inner node has the key that its parent has for it.
     const bool first_good = level != 0 ? cell.key == bounds.lower : cell.key >= bounds.lower;
-    const bool good = (i == 0 ? first_good : previous < cell.key) &&
-                      (!bounds.upper || cell.key < *bounds.upper);
+    const bool good =
+        (i == 0 ? first_good : previous < cell.key) && (!bounds.upper || cell.key < *bounds.upper);
     if (!good) {
       report_.add(FindingId::tree_order, "space offset {}, level {}, cell {} ({})", offset, level,
                   i, range_text(bounds.lower, bounds.upper));

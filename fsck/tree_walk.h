@@ -3,8 +3,8 @@
 // Walks a search tree (rvm/space_format.h) in key order with its own eyes: checks every node and
 // hands out every item of the leaves.
 //
-// Each page is claimed first, so a page is visited once at most; the level falls by one from node to
-// node, so the recursion is at most kTreeHeightMax deep.
+// Each page is claimed first, so a page is visited once at most; the level falls by one from node
+// to node, so the recursion is at most kTreeHeightMax deep.
 #pragma once
 
 #include <compare>

@@ -16,8 +16,8 @@ namespace {
 void derive_uuid(const CommandLine& command, uint64_t volume_bytes, uuid_t out) {
   uuid_t name_space;
   uuid_clear(name_space);
-  const std::string name = fmt::format("rvmfs:{}:{}:{}", *command.source_date_epoch, volume_bytes,
-                                       command.label);
+  const std::string name =
+      fmt::format("rvmfs:{}:{}:{}", *command.source_date_epoch, volume_bytes, command.label);
   uuid_generate_sha1(out, name_space, name.data(), name.size());
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The order of things in mkfs: look, decide, open, clear, format, populate. Nothing is written before
-// every reason to refuse has been looked at; a file that was made for a volume that could not be
-// finished is removed again.
+// The order of things in mkfs: look, decide, open, clear, format, populate. Nothing is written
+// before every reason to refuse has been looked at; a file that was made for a volume that could
+// not be finished is removed again.
 #include "mkfs/mkfs.h"
 
 #include <fmt/format.h>
@@ -57,8 +57,8 @@ class Mkfs {
     if (target_.kind == Target::Kind::other) return refuse("neither a file nor a block device");
     const std::string user = user_of(target_);
     if (!user.empty() && command_.force < 2) {
-      return refuse(fmt::format("it is {}; detach it first (-f -f overwrites it all the same)",
-                                user));
+      return refuse(
+          fmt::format("it is {}; detach it first (-f -f overwrites it all the same)", user));
     }
     auto contents = contents_of(command_.image, target_);
     if (!contents) return refuse(rvmfs::explain(contents.error()));
@@ -147,7 +147,8 @@ class Mkfs {
     return "it is in use by another process (a mounted rvmfs, perhaps); unmount it first";
   }
 
-  // Takes away what was there: all of it, or with -K only what could be mistaken for something else.
+  // Takes away what was there: all of it, or with -K only what could be mistaken for something
+  // else.
   rvm::Result<void> clear() {
     if (target_.kind == Target::Kind::absent) return {};
     if (command_.keep_blocks) return wipe_signatures(command_.image);

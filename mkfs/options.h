@@ -15,8 +15,8 @@ struct CommandLine {
   std::string image;
   std::optional<uint64_t> volume_bytes;
   std::string label;
-  std::string uuid;              // empty: a new one
-  std::string populate_from;     // -d
+  std::string uuid;           // empty: a new one
+  std::string populate_from;  // -d
   std::optional<uint64_t> log_bytes;
   std::optional<uint32_t> root_uid, root_gid;
   int force = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// See populate.h. The folder is walked with an explicit stack of paths relative to it; symbolic links
-// are copied, never followed. Attributes are set after the contents, those of a directory after
-// everything in it.
+// See populate.h. The folder is walked with an explicit stack of paths relative to it; symbolic
+// links are copied, never followed. Attributes are set after the contents, those of a directory
+// after everything in it.
 #include "mkfs/populate.h"
 
 #include <dirent.h>
@@ -182,25 +182,26 @@ class Populator {
                                    const struct stat& status) {
     RVM_TRY(copy_xattrs(path, inode));
     AttributeChange change;
-    change.valid = AttributeChange::uid_bit | AttributeChange::gid_bit | AttributeChange::atime_bit |
-                   AttributeChange::mtime_bit | AttributeChange::ctime_bit;
+    change.valid = AttributeChange::uid_bit | AttributeChange::gid_bit |
+                   AttributeChange::atime_bit | AttributeChange::mtime_bit |
+                   AttributeChange::ctime_bit;
     if (!S_ISLNK(status.st_mode)) change.valid |= AttributeChange::mode_bit;
     change.mode = status.st_mode;
     change.uid = status.st_uid;
     change.gid = status.st_gid;
     change.mtime = clamp({status.st_mtim.tv_sec, static_cast<uint32_t>(status.st_mtim.tv_nsec)});
     // A reproducible volume must not tell when somebody last read the folder.
-    change.atime = time_ ? change.mtime
-                         : Time{status.st_atim.tv_sec, static_cast<uint32_t>(status.st_atim.tv_nsec)};
-    change.ctime = time_ ? change.mtime
-                         : Time{status.st_ctim.tv_sec, static_cast<uint32_t>(status.st_ctim.tv_nsec)};
+    change.atime = time_
+                       ? change.mtime
+                       : Time{status.st_atim.tv_sec, static_cast<uint32_t>(status.st_atim.tv_nsec)};
+    change.ctime = time_
+                       ? change.mtime
+                       : Time{status.st_ctim.tv_sec, static_cast<uint32_t>(status.st_ctim.tv_nsec)};
     RVM_TRY(volume_.setattr(inode, change));
     return {};
   }
 
-  Time clamp(Time time) const {
-    return time_ ? std::min(time, Time{*time_, 0}) : time;
-  }
+  Time clamp(Time time) const { return time_ ? std::min(time, Time{*time_, 0}) : time; }
 
   // A host that has no xattrs, or does not show them to this user, has none to copy.
   rvm::Result<void> copy_xattrs(const std::string& path, Inode inode) {

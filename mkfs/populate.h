@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Copies a folder of the host into a new volume, as cp -a would: types, modes, owners, times, links,
-// xattrs, holes. Names are taken in byte order, so that the same folder gives the same volume.
+// Copies a folder of the host into a new volume, as cp -a would: types, modes, owners, times,
+// links, xattrs, holes. Names are taken in byte order, so that the same folder gives the same
+// volume.
 #pragma once
 
 #include <cstdint>

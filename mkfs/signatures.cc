@@ -93,8 +93,7 @@ rvm::Result<std::string> contents_of(const std::string& path, const Target& targ
   if (target.kind == Target::Kind::file && target.bytes == 0) return std::string();
   const Descriptor fd(path, O_RDONLY);
   if (fd.get() < 0) return rvm::Error{rvm::Errc::io, errno, 0, "cannot open the image"};
-  RVM_ASSIGN(const auto device,
-             rvm::open_file_device(path, {.read_only = true, .lock = false}));
+  RVM_ASSIGN(const auto device, rvm::open_file_device(path, {.read_only = true, .lock = false}));
   const std::string ours = found_by_superblock(*device);
   if (!ours.empty()) return ours;
   const std::string known = found_by_libblkid(fd.get());

@@ -38,12 +38,11 @@ bool is_same(const Target& target, const std::string& path) {
   if (target.kind == Target::Kind::block_device) {
     return S_ISBLK(status.st_mode) && status.st_rdev == target.device;
   }
-  return S_ISREG(status.st_mode) && status.st_dev == target.device &&
-         status.st_ino == target.inode;
+  return S_ISREG(status.st_mode) && status.st_dev == target.device && status.st_ino == target.inode;
 }
 
-// "36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/root rw": number and mount point are fields
-// 3 and 5, the source is the second one behind the dash.
+// "36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/root rw": number and mount point are
+// fields 3 and 5, the source is the second one behind the dash.
 std::string mount_point_of(const Target& target, const std::string& folder) {
   std::ifstream table(folder + "/proc/self/mountinfo");
   for (std::string line; std::getline(table, line);) {
@@ -56,8 +55,8 @@ std::string mount_point_of(const Target& target, const std::string& folder) {
     const bool same_number =
         target.kind == Target::Kind::block_device &&
         number == fmt::format("{}:{}", major(target.device), minor(target.device));
-    const bool same_source = !source.empty() && source[0] == '/' &&
-                             is_same(target, unescape(source));
+    const bool same_source =
+        !source.empty() && source[0] == '/' && is_same(target, unescape(source));
     if (same_number || same_source) return unescape(point);
   }
   return {};

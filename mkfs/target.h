@@ -16,15 +16,15 @@ namespace rvmfs::mkfs {
 
 struct Target {
   enum class Kind : uint8_t { absent, file, block_device, other } kind = Kind::absent;
-  uint64_t bytes = 0;       // length of a file, 0 for what is absent and for devices
-  dev_t device = 0;         // of a file: where it lies; of a block device: its own number
+  uint64_t bytes = 0;  // length of a file, 0 for what is absent and for devices
+  dev_t device = 0;    // of a file: where it lies; of a block device: its own number
   ino_t inode = 0;
 };
 
 rvm::Result<Target> look_at(const std::string& path);
 
-// Who uses the target, in words ("mounted at /mnt", "attached to /dev/loop3", "used as swap"); empty if
-// nobody is known to. `folder` stands for "/" in tests.
+// Who uses the target, in words ("mounted at /mnt", "attached to /dev/loop3", "used as swap");
+// empty if nobody is known to. `folder` stands for "/" in tests.
 std::string user_of(const Target& target, const std::string& folder = "");
 
 // What is there now, in words ("an ext4 filesystem", "a gpt partition table", "an rvmfs volume",
@@ -32,7 +32,8 @@ std::string user_of(const Target& target, const std::string& folder = "");
 // device is often full of something.
 rvm::Result<std::string> contents_of(const std::string& path, const Target& target);
 
-// Overwrites every signature that libblkid knows, so that nothing takes the volume for something else.
+// Overwrites every signature that libblkid knows, so that nothing takes the volume for something
+// else.
 rvm::Result<void> wipe_signatures(const std::string& path);
 
 }  // namespace rvmfs::mkfs

@@ -63,7 +63,7 @@ mount_image() {
   daemon=$!
   for _ in {1..300}; do
     if is_mounted && stat "$mnt/." >/dev/null 2>&1; then
-      if [[ -s $work/daemon.log ]]; then sed 's/^/    rvmfs: /' "$work/daemon.log"; fi
+      if [[ -s $work/daemon.log ]]; then sed 's/^/    /' "$work/daemon.log"; fi
       return
     fi
     kill -0 "$daemon" 2>/dev/null || fail "the daemon ended instead of mounting"
@@ -135,7 +135,7 @@ if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=cc
 }
 say "programs in $build_dir/bin"
 
-step "Format a sparse image of 16 GiB"
+step "Format an image that may grow to 16 GiB"
 mkdir "$mnt"
 "$build_dir/bin/mkfs.rvmfs" "$image" 16G | sed 's/^/    /'
 say "length $(stat -c %s "$image") bytes, on the host $(du -k "$image" | cut -f1) KiB"

@@ -12,8 +12,8 @@
 namespace rvmfs {
 namespace {
 
-// Flags by the numbers of the kernel's protocol, which is what `offered_` holds. Written out because
-// the distribution's headers are older than its kernels. Zero: not a matter of a flag.
+// Flags by the numbers of the kernel's protocol, which is what `offered_` holds. Written out
+// because the distribution's headers are older than its kernels. Zero: not a matter of a flag.
 struct FeatureRow {
   Feature feature;
   std::string_view name;
@@ -58,7 +58,8 @@ std::string feature_names() {
 }
 
 void InitFlags::see_request(std::span<const std::byte> request) {
-  // fuse_in_header, then fuse_init_in: major, minor, max_readahead, flags and, from 7.36 on, flags2.
+  // fuse_in_header, then fuse_init_in: major, minor, max_readahead, flags and, from 7.36 on,
+  // flags2.
   constexpr size_t kFlags = sizeof(fuse_in_header) + 12;
   constexpr size_t kFlags2 = kFlags + 4;
   if (request.size() < kFlags + sizeof(uint32_t)) return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What the daemon says, and where: to stderr as long as it is attached to a terminal or a caller, to
-// syslog from the moment on when it detaches. Every line begins with "rvmfs: ".
+// What the daemon says, and where: to stderr as long as it is attached to a terminal or a caller,
+// to syslog from the moment on when it detaches. Every line begins with "rvmfs: ".
 //
 // Thread rules: all calls from any thread, except that detach happens once, in the main thread.
 #pragma once

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,13 +73,15 @@ bool is_descriptor(const std::string& mount_point) {
 
 Result<std::string> prepare_mount_point(const std::string& path) {
   if (is_descriptor(path)) return path;
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0 && errno == ENOTCONN) {
+  // statfs is always asked of the daemon; attributes may still be cached.
+  struct statfs volume {};
+  if (statfs(path.c_str(), &volume) != 0 && errno == ENOTCONN) {
     RVM_ASSIGN(const std::string dead, path_by_parent(path));
     say(Level::notice, "{} was left behind by a daemon that died: unmounting it", dead);
     RVM_TRY(unmount(dead, Detach::yes));
   }
   char resolved[PATH_MAX];
+  struct stat status {};
   if (realpath(path.c_str(), resolved) == nullptr) return system_error("mount point");
   if (stat(resolved, &status) != 0) return system_error("mount point");
   if (!S_ISDIR(status.st_mode)) return Error{rvm::Errc::io, ENOTDIR, 0, "mount point"};

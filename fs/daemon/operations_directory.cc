@@ -81,8 +81,7 @@ void read_entries(fuse_req_t request, fuse_ino_t directory, size_t size, off_t c
   buffer.reply();
 }
 
-void readdir(fuse_req_t request, fuse_ino_t directory, size_t size, off_t cookie,
-             fuse_file_info*) {
+void readdir(fuse_req_t request, fuse_ino_t directory, size_t size, off_t cookie, fuse_file_info*) {
   read_entries(request, directory, size, cookie, false);
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Extended attributes. One of them is not stored: "rvmfs.size" of the root directory is the volume's
-// nominal size as text; setting it (by root, or by whoever mounted the volume) to a larger size, such
-// as "2T", grows the mounted volume.
+// Extended attributes. One of them is not stored: "rvmfs.size" of the root directory is the
+// volume's nominal size as text; setting it (by root, or by whoever mounted the volume) to a larger
+// size, such as "2T", grows the mounted volume.
 //
-// Names of the system namespace are refused: they are the kernel's business (ACLs), and storing what
-// nobody enforces would be a lie.
+// Names of the system namespace are refused: they are the kernel's business (ACLs), and storing
+// what nobody enforces would be a lie.
 #include <fmt/format.h>
 #include <unistd.h>
 

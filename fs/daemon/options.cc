@@ -100,13 +100,12 @@ constexpr std::array kOwnOptions = {
 };
 
 // default_permissions is always on; naming it does no harm.
-constexpr std::array kIgnored = {"defaults", "auto",   "noauto", "nofail",
-                                 "_netdev",  "user",   "nouser", "users",
-                                 "nousers",  "owner",  "group",  "silent",
-                                 "loud",     "nouuid", "comment", "default_permissions"};
+constexpr std::array kIgnored = {
+    "defaults", "auto",  "noauto", "nofail", "_netdev", "user",   "nouser",  "users",
+    "nousers",  "owner", "group",  "silent", "loud",    "nouuid", "comment", "default_permissions"};
 
-constexpr std::array kForKernel = {"suid",  "nosuid", "dev",        "nodev",     "exec",
-                                   "noexec", "async", "nodiratime", "diratime", "nosymfollow"};
+constexpr std::array kForKernel = {"suid",   "nosuid", "dev",        "nodev",    "exec",
+                                   "noexec", "async",  "nodiratime", "diratime", "nosymfollow"};
 
 template <typename List>
 bool contains(const List& list, std::string_view name) {
@@ -155,6 +154,7 @@ struct CommandLine {
     app.add_option("-o", lists, "Mount options, separated by commas: rvmfs(8)")
         ->type_name("OPTION[,OPTION...]")
         ->expected(1)
+        ->allow_extra_args(false)
         ->take_all();
     app.add_option("IMAGE", options.image, "Image file or block device")->type_name("");
     app.add_option("MOUNTPOINT", options.mount_point, "Directory to mount it on")->type_name("");

@@ -24,15 +24,15 @@ struct Options {
   std::string mount_point;
   bool foreground = false;
   bool debug = false;
-  uint32_t workers = 8;         // threads that serve requests, at most
-  bool clone_fd = false;        // a descriptor of /dev/fuse for each worker
+  uint32_t workers = 8;   // threads that serve requests, at most
+  bool clone_fd = false;  // a descriptor of /dev/fuse for each worker
   bool allow_other = false;
   bool allow_root = false;
   bool synchronous_names = false;  // dirsync, sync: names are durable when the call returns
-  uint64_t offset = 0;          // where in the image the volume begins
-  uint64_t size_limit = 0;      // bytes of the image that are used; 0: all
+  uint64_t offset = 0;             // where in the image the volume begins
+  uint64_t size_limit = 0;         // bytes of the image that are used; 0: all
   MountOptions volume;
-  FeatureSet disabled;          // features of FUSE that are not to be used (for tests)
+  FeatureSet disabled;                      // features of FUSE that are not to be used (for tests)
   std::vector<std::string> kernel_options;  // for libfuse and the kernel
 };
 

@@ -19,9 +19,9 @@
 namespace rvmfs {
 
 struct RawRequest {
-  int fd = -1;                           // where the reply goes
+  int fd = -1;  // where the reply goes
   fuse_in_header header{};
-  std::span<const std::byte> body;       // behind the header
+  std::span<const std::byte> body;  // behind the header
 
   // A copy of the struct at the beginning of the body; nullopt if the body is too short.
   template <typename T>

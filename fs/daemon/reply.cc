@@ -80,9 +80,7 @@ int report(const Error& error) {
   return number;
 }
 
-void reply_error(fuse_req_t request, const Error& error) {
-  fuse_reply_err(request, report(error));
-}
+void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, report(error)); }
 
 void reply_result(fuse_req_t request, const Result<void>& result) {
   fuse_reply_err(request, result ? 0 : report(result.error()));

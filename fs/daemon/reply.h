@@ -13,8 +13,8 @@
 
 namespace rvmfs {
 
-inline constexpr double kForever = 1e9;       // seconds
-inline constexpr uint64_t kGeneration = 1;    // inode numbers are never used twice
+inline constexpr double kForever = 1e9;     // seconds
+inline constexpr uint64_t kGeneration = 1;  // inode numbers are never used twice
 
 inline MountState& state_of(fuse_req_t request) {
   return *static_cast<MountState*>(fuse_req_userdata(request));

@@ -26,6 +26,7 @@ namespace rvmfs {
 namespace {
 
 constexpr int kFailure = 1;
+constexpr int kPatienceMilliseconds = 1000;
 
 Result<std::string> absolute_path(const std::string& path) {
   char resolved[PATH_MAX];
@@ -171,19 +172,17 @@ class Mount {
   void leave(Session& session) const {
     if (is_descriptor(options_.mount_point)) return;
     if (unmount(options_.mount_point, Detach::no)) {
-      while (!session.ended()) {
-        pollfd event{session.event_fd(), POLLIN, 0};
-        poll(&event, 1, -1);
-        session.clear_event();
-      }
+      session.forget_mount();
+      // If it does not end now, another mount namespace has a copy of the mount; it loses it.
+      pollfd event{session.event_fd(), POLLIN, 0};
+      while (!session.ended() && poll(&event, 1, kPatienceMilliseconds) > 0) session.clear_event();
       return;
     }
     say(Level::notice, "{} is in use; unmounting it all the same", options_.mount_point);
     sync_mount(options_.mount_point);
     const Result<void> gone = unmount(options_.mount_point, Detach::yes);
-    if (!gone) {
-      say(Level::error, "{}: {}", options_.mount_point, why(gone.error()));
-    }
+    if (!gone) return say(Level::error, "{}: {}", options_.mount_point, why(gone.error()));
+    session.forget_mount();
   }
 
   const Options& options_;
@@ -224,8 +223,7 @@ int run_rvmfs(int argc, const char* const* argv) {
   const Result<void> resolved = resolve_paths(options);
   if (!resolved) {
     const bool is_image = std::string_view(resolved.error().what) == "image";
-    say(Level::error, "{}: {}", is_image ? image : mount_point,
-        why(resolved.error()));
+    say(Level::error, "{}: {}", is_image ? image : mount_point, why(resolved.error()));
     return kFailure;
   }
   if (options.foreground) {

@@ -196,9 +196,12 @@ void Session::serve_(Worker& self) {
     ++idle_;
   }
   if (fd != fuse_session_fd(fuse_)) close(fd);
-  if (!buffer) say(Level::error, "no memory for a request buffer");
-  ended_ = true;
   self.finished = true;
+  if (!buffer) --idle_;
+  // Without memory for one more worker, the others go on; without any worker it is the end.
+  if (!buffer) say(Level::warning, "no memory for a request buffer");
+  if (!buffer && idle_ > 0) return;
+  ended_ = true;
   notify_();
 }
 
@@ -250,8 +253,8 @@ ssize_t Session::write_init_reply_(int fd, iovec* parts, int count, MountState& 
   fuse_out_header header{};
   fuse_init_out body{};
   memcpy(&header, parts[0].iov_base, sizeof header);
-  const bool is_agreement = count == 2 && header.error == 0 &&
-                            parts[1].iov_len <= sizeof body && state.init.is_reply(header.unique);
+  const bool is_agreement = count == 2 && header.error == 0 && parts[1].iov_len <= sizeof body &&
+                            state.init.is_reply(header.unique);
   if (!is_agreement) return writev(fd, parts, count);
   memcpy(&body, parts[1].iov_base, parts[1].iov_len);
   state.init.edit_reply({reinterpret_cast<std::byte*>(&body), parts[1].iov_len});

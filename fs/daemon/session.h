@@ -5,8 +5,8 @@
 // every reply on its way out (init_flags.h); kernel features that are newer than the distribution's
 // libfuse do not wait for it.
 //
-// Workers: as many as are busy at once, plus one that waits, up to a limit. A worker reads a request
-// into its own buffer, carries it out and replies, all in one thread.
+// Workers: as many as are busy at once, plus one that waits, up to a limit. A worker reads a
+// request into its own buffer, carries it out and replies, all in one thread.
 //
 // Life: mount -> start -> (ready) -> (ended) -> stop -> destructor. `ended` comes when the
 // filesystem was unmounted, or the connection was aborted, or stop() was called.
@@ -50,8 +50,11 @@ class Session {
   // Becomes readable whenever ready() or ended() may have changed.
   int event_fd() const { return event_fd_; }
   void clear_event() const;
-  bool ready() const { return ready_; }   // the mount answers
-  bool ended() const { return ended_; }   // no worker waits for requests any more
+  bool ready() const { return ready_; }  // the mount answers
+  bool ended() const { return ended_; }  // no worker waits for requests any more
+
+  // Somebody has unmounted it already: the destructor does not have to.
+  void forget_mount() { mounted_ = false; }
 
   // Ends: requests that are being worked on are finished, then all workers are gone.
   void stop();
@@ -68,9 +71,9 @@ class Session {
   static ssize_t write_(int fd, iovec* parts, int count, void* userdata);
   static ssize_t write_init_reply_(int fd, iovec* parts, int count, MountState& state);
 
-  bool spawn_();                    // false: the host gave no thread
+  bool spawn_();  // false: the host gave no thread
   void serve_(Worker& self);
-  int channel_();                   // the descriptor for one worker
+  int channel_();                                           // the descriptor for one worker
   bool receive_(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
   void dispatch_(int fd, std::byte* buffer, size_t bytes);
   void notify_() const;

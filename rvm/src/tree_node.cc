@@ -24,10 +24,10 @@ Error seen_from_tree(const Error& error, uint64_t offset) {
     case Errc::out_of_range:
     case Errc::not_found:
     case Errc::not_mapped:
+    case Errc::overlap:
     case Errc::invalid_argument:
       return damaged_node(offset, "reference to a node outside the space");
-    default:
-      return error;
+    default: return error;
   }
 }
 
@@ -113,10 +113,10 @@ Result<void> NodeEditor::set_header(const Node& node, uint32_t count, uint32_t c
 Result<void> NodeEditor::insert(const Node& node, uint32_t index, std::span<const std::byte> cell) {
   const auto size = static_cast<uint32_t>(cell.size());
   if (node.gap_bytes() < size + kSlotBytes) RVM_TRY(compact(node));
-  if (node.gap_bytes() < size + kSlotBytes) {
-    return damaged_node(node.offset, "tree node has less room than it counts");
-  }
   const uint32_t count = node.count();
+  if (node.gap_bytes() < size + kSlotBytes || index > count) {
+    return damaged_node(node.offset, "tree node has less room or fewer cells than it counts");
+  }
   const uint32_t at = node.header().cells_begin - size;
   RVM_ASSIGN(std::byte * target, space_.modify(tx_, node.offset + at, size));
   std::memcpy(target, cell.data(), size);

@@ -18,6 +18,17 @@ namespace {
 
 constexpr size_t kDepthMax = 2;  // crash, crash in recovery, crash in the recovery after it
 
+bool holds_garbage(const EnsembleChoice& choice) {
+  for (const CrashChoice& device : choice) {
+    for (const ChangeFate& change : device.changes) {
+      for (const SectorFate fate : change.sectors) {
+        if (fate == SectorFate::garbage) return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::string only() { return text_from_environment("RVMFS_CRASH_ONLY"); }
 
 }  // namespace
@@ -98,7 +109,15 @@ std::string Campaign::check_one(const EnsembleStates& states, const EnsembleChoi
                                 size_t depth) {
   ++states_;
   if (depth > 0) ++states_in_recovery_;
-  CheckResult result = check_(states.build(choice), outer_point_);
+  const bool garbage_before = outer_garbage_;
+  outer_garbage_ |= holds_garbage(choice);
+  std::string failure = check_and_follow(states.build(choice), depth);
+  outer_garbage_ = garbage_before;
+  return failure;
+}
+
+std::string Campaign::check_and_follow(const std::vector<SparseImage>& images, size_t depth) {
+  CheckResult result = check_(images, outer_point_, outer_garbage_);
   if (!result.failure.empty() || !result.recovery || depth == kDepthMax) return result.failure;
   if (states_ % options_.follow_every != 0 || !only().empty()) return "";
   return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8, depth + 1);
@@ -120,7 +139,8 @@ std::string Campaign::replay(EnsembleHistory history, const std::string& steps) 
     const auto choices = states.interesting(step.limit, seed_);
     if (step.choice >= choices.size()) return "RVMFS_CRASH_ONLY names a choice that is not there";
     std::fprintf(stderr, "%s\n", states.describe(choices[step.choice]).c_str());
-    CheckResult result = check_(states.build(choices[step.choice]), outer_point_);
+    outer_garbage_ |= holds_garbage(choices[step.choice]);
+    CheckResult result = check_(states.build(choices[step.choice]), outer_point_, outer_garbage_);
     ++states_;
     if (!result.failure.empty()) return result.failure;
     if (!result.recovery) break;

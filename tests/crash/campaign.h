@@ -26,7 +26,9 @@ struct CheckResult {
 };
 
 // Images after a crash at `point` of the workload's own history (also for crashes in recovery).
-using StateCheck = std::function<CheckResult(const std::vector<SparseImage>& images, size_t point)>;
+// has_garbage: some sector that was being written holds garbage.
+using StateCheck = std::function<CheckResult(const std::vector<SparseImage>& images, size_t point,
+                                             bool has_garbage)>;
 
 struct CampaignOptions {
   size_t states = 1000;             // wanted, about
@@ -51,6 +53,7 @@ class Campaign {
   std::string walk(EnsembleHistory history, size_t wanted, size_t depth);
   std::string check_point(EnsembleStates& states, size_t limit, size_t depth);
   std::string check_one(const EnsembleStates& states, const EnsembleChoice& choice, size_t depth);
+  std::string check_and_follow(const std::vector<SparseImage>& images, size_t depth);
   std::string replay(EnsembleHistory history, const std::string& steps);
   std::string reproduction() const;
 
@@ -60,6 +63,7 @@ class Campaign {
   StateCheck check_;
   std::vector<Step> path_;     // the state being checked: a step for each depth
   size_t outer_point_ = 0;
+  bool outer_garbage_ = false;  // in one of the crashes before this one
   size_t states_ = 0, states_in_recovery_ = 0;
 };
 

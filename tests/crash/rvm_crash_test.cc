@@ -35,7 +35,7 @@ void run_workload(const std::string& name, const RigOptions& options, Workload w
   ASSERT_GT(account.history.order.size(), 10u) << "the workload wrote too little";
   campaign_options.states = crash_states(campaign_options.states);
   Campaign campaign(name, seed, campaign_options,
-                    [&](const std::vector<SparseImage>& images, size_t point) {
+                    [&](const std::vector<SparseImage>& images, size_t point, bool) {
                       return check_rvm_state(account, images, point);
                     });
   const std::string failure = campaign.run(account.history);
@@ -230,7 +230,7 @@ TEST(RvmCrash, ReopeningBetweenCommitsLosesNothing) {
 TEST(RvmCrash, ThreeCrashesInARowLoseNothing) {
   RigOptions options;
   options.tuning.truncate_percent = 101;
-  const CampaignOptions every{.states = 150, .follow_every = 1, .states_per_recovery = 60};
+  const CampaignOptions every{.states = 100, .follow_every = 1, .states_per_recovery = 50};
   run_workload("rvm_thrice", options, [](RvmRig& rig) {
     rig.add_region(0, 32 * 1024, true);
     rig.start();

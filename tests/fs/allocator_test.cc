@@ -14,7 +14,8 @@ TEST(BitRuns, SearchAgreesWithCountingBitByBit) {
     std::vector<uint64_t> words(kGroupWords), more(kGroupWords);
     std::vector<bool> taken(kGroupBits);
     for (uint32_t bit = 0; bit < kGroupBits;) {
-      const auto count = static_cast<uint32_t>(std::min<uint64_t>(1 + random() % 90, kGroupBits - bit));
+      const auto count =
+          static_cast<uint32_t>(std::min<uint64_t>(1 + random() % 90, kGroupBits - bit));
       if (random() % 2 == 0) {
         set_bits(random() % 2 ? words.data() : more.data(), bit, count, true);
         std::fill_n(taken.begin() + bit, count, true);
@@ -86,7 +87,7 @@ TEST_F(Allocator, TheGoalIsTakenIfItIsFree) {
 TEST_F(Allocator, FreedBlocksAreNotUsedBeforeTheFreeingIsDurable) {
   format(8 << 20);
   uint64_t at = 0;
-  for (;; ) {
+  for (;;) {
     const auto run = reserve(0, 64);
     if (!run) break;
     ASSERT_OK(give(*run, at));
@@ -124,12 +125,14 @@ TEST_F(Allocator, ATransactionThatIsUndoneKeepsReservationsAndFrees) {
 
 TEST_F(Allocator, FreeingWhatIsFreeIsDamage) {
   format(16 << 20);
-  const auto freed = core_->run_write<void>(
-      [&](Operation& op) { return core_->blocks->free(op, {3000, 4}); });
+  const auto freed = core_->run_write<void>([&](Operation& op) {
+    return core_->blocks->free(op, {3000, 4});
+  });
   ASSERT_FALSE(freed.has_value());
   EXPECT_TRUE(is(freed.error(), FsErrc::damaged));
-  const auto outside = core_->run_write<void>(
-      [&](Operation& op) { return core_->blocks->free(op, {4095, 4}); });
+  const auto outside = core_->run_write<void>([&](Operation& op) {
+    return core_->blocks->free(op, {4095, 4});
+  });
   ASSERT_FALSE(outside.has_value());
   EXPECT_TRUE(is(outside.error(), FsErrc::damaged));
 }
@@ -144,8 +147,8 @@ TEST_F(Allocator, RandomReservingAndFreeingKeepsAllAccounts) {
     if (random() % 3 == 0) {
       ASSERT_OK(take_away(first, first + random() % 5000));
     } else {
-      const auto run = reserve(random() % 2 ? random() % 70000 : 0,
-                               static_cast<uint32_t>(1 + random() % 2000));
+      const auto run =
+          reserve(random() % 2 ? random() % 70000 : 0, static_cast<uint32_t>(1 + random() % 2000));
       if (!run || map_of(first, first + run->count).size() != 1 ||
           !map_of(first, first + run->count).front().is_hole()) {
         if (run) core_->blocks->release(*run);
@@ -167,8 +170,7 @@ TEST_F(Allocator, MetadataGrowIntoAFullVolumeAndTheLastChunkIsForFreeing) {
     ASSERT_OK(give(*run, at));
     at += run->count;
   }
-  const auto status =
-      core_->run_read<VolumeStatus>([&] { return core_->blocks->status(); });
+  const auto status = core_->run_read<VolumeStatus>([&] { return core_->blocks->status(); });
   ASSERT_TRUE(status.has_value());
   EXPECT_EQ(status->blocks_available, 0u);
   EXPECT_GE(status->blocks_free, 256u);

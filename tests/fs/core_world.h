@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The inside of a volume for tests of its rooms: a VolumeCore over a memory device, without Volume
-// around it, and a check of all accounts of space (bitmaps, counters, extents, chunks, inode items).
+// around it, and a check of all accounts of space (bitmaps, counters, extents, chunks, inode
+// items).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -63,7 +64,8 @@ class SpaceCheck {
 
   Result<void> look() {
     RVM_ASSIGN(const format::VolumeRoot root, core_->root());
-    claim(0, (core_->super.chunk0_offset + rvm::format::kChunkBytes) / format::kBlockBytes, "start");
+    claim(0, (core_->super.chunk0_offset + rvm::format::kChunkBytes) / format::kBlockBytes,
+          "start");
     RVM_ASSIGN(const rvm::format::PoolRoot pool, core_->pool->root());
     for (uint64_t i = 1; i < pool.chunk_count; ++i) {
       RVM_ASSIGN(const rvm::ChunkPlace place, core_->locate(i));

@@ -82,8 +82,8 @@ TEST_F(Extents, RemovingStopsAtTheWeightAndSaysSo) {
   uint64_t blocks = 0;
   int steps = 0;
   for (bool done = false; !done; ++steps) {
-    const auto removed = core_->run_write<ExtentMap::Removed>(
-        [&](Operation& op) -> Result<ExtentMap::Removed> {
+    const auto removed =
+        core_->run_write<ExtentMap::Removed>([&](Operation& op) -> Result<ExtentMap::Removed> {
           RVM_ASSIGN(const auto step, ExtentMap(*core_, kFile).remove(op, 10, 90, 7));
           RVM_TRY(change_blocks(op, -static_cast<int64_t>(step.blocks)));
           return step;
@@ -100,8 +100,12 @@ TEST_F(Extents, RemovingStopsAtTheWeightAndSaysSo) {
 
 TEST_F(Extents, ImpossibleItemsAreDamageAndNoFault) {
   format(16 << 20);
-  const format::ExtentItem bad[] = {{0, 1, 0},       {10, 0, 0},       {4095, 2, 0},
-                                    {1ull << 60, 1, 0}, {UINT64_MAX, 2, 0}, {100, 1, 8},
+  const format::ExtentItem bad[] = {{0, 1, 0},
+                                    {10, 0, 0},
+                                    {4095, 2, 0},
+                                    {1ull << 60, 1, 0},
+                                    {UINT64_MAX, 2, 0},
+                                    {100, 1, 8},
                                     {100, format::kExtentBlocksMax + 1, 0}};
   for (const format::ExtentItem& item : bad) {
     const rvm::Key key = item_key(kFile, format::ItemType::extent, 7);
@@ -116,7 +120,8 @@ TEST_F(Extents, ImpossibleItemsAreDamageAndNoFault) {
         [&](Operation& op) { return ExtentMap(*core_, kFile).remove(op, 0, 100, 10); });
     ASSERT_FALSE(removed.has_value());
     EXPECT_TRUE(is(removed.error(), FsErrc::damaged));
-    ASSERT_OK(core_->run_write<void>([&](Operation& op) { return core_->tree->erase(op.tx, key); }));
+    ASSERT_OK(
+        core_->run_write<void>([&](Operation& op) { return core_->tree->erase(op.tx, key); }));
   }
 }
 
@@ -151,8 +156,8 @@ TEST_F(Extents, RandomChangesAgreeWithAMapOfBlocks) {
       default:
         for (const Extent& piece : map_of(first, end)) {
           if (!piece.is_hole()) continue;
-          const auto run = reserve(random() % 2 ? 2000 + random() % 500 : 0,
-                                   static_cast<uint32_t>(piece.count));
+          const auto run =
+              reserve(random() % 2 ? 2000 + random() % 500 : 0, static_cast<uint32_t>(piece.count));
           ASSERT_TRUE(run.has_value());
           ASSERT_OK(give(*run, piece.first));
           for (uint32_t i = 0; i < run->count; ++i) {

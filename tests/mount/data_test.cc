@@ -199,8 +199,8 @@ TEST_F(Data, freed_space_comes_back) {
     if (statvfs(mount_point().c_str(), &after) != 0) return false;
     return after.f_bfree + 600 >= before.f_bfree;  // metadata may keep a chunk or two
   };
-  EXPECT_TRUE(eventually(is_back)) << before.f_bfree << " blocks before, " << after.f_bfree
-                                   << " after";
+  EXPECT_TRUE(eventually(is_back))
+      << before.f_bfree << " blocks before, " << after.f_bfree << " after";
 }
 
 TEST_F(Data, the_image_file_shrinks_when_files_are_removed) {

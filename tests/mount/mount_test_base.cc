@@ -58,8 +58,8 @@ void MountTest::start(const std::string& options) {
   if (!options.empty()) arguments.insert(arguments.end(), {"-o", options});
   arguments.insert(arguments.end(), {image_, mount_point_});
   daemon_ = std::make_unique<Child>(arguments, folder_.file("daemon.output"));
-  const bool answered = eventually(
-      [&] { return is_mounted(mount_point_) || !daemon_->running(); }, kPatience);
+  const bool answered =
+      eventually([&] { return is_mounted(mount_point_) || !daemon_->running(); }, kPatience);
   ASSERT_TRUE(answered && daemon_->running()) << "rvmfs does not mount: " << daemon_output();
 }
 

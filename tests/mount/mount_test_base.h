@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What the tests on real mounts share: an image and a mount point in a folder of their own, the three
-// programs as children, and a clean end whatever happened before. Needs /dev/fuse and the right to
-// mount (root, or fusermount3); where that is missing, these tests fail and say so.
+// What the tests on real mounts share: an image and a mount point in a folder of their own, the
+// three programs as children, and a clean end whatever happened before. Needs /dev/fuse and the
+// right to mount (root, or fusermount3); where that is missing, these tests fail and say so.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -87,9 +87,9 @@ class Fd {
 // The system call must succeed / fail with this errno; prints the errno in words otherwise.
 #define EXPECT_CALL_OK(call) EXPECT_GE((call), 0) << #call << ": " << strerror(errno)
 #define ASSERT_CALL_OK(call) ASSERT_GE((call), 0) << #call << ": " << strerror(errno)
-#define EXPECT_CALL_FAILS(call, number)                                          \
-  do {                                                                           \
-    errno = 0;                                                                   \
-    EXPECT_EQ((call), -1) << #call;                                              \
-    EXPECT_EQ(errno, number) << #call << ": " << strerror(errno);                \
+#define EXPECT_CALL_FAILS(call, number)                           \
+  do {                                                            \
+    errno = 0;                                                    \
+    EXPECT_EQ((call), -1) << #call;                               \
+    EXPECT_EQ(errno, number) << #call << ": " << strerror(errno); \
   } while (false)

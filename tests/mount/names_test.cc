@@ -38,8 +38,8 @@ class Names : public MountTest {
     return write_file(at(name), content, O_EXCL);
   }
   int move(const std::string& from, const std::string& to, unsigned flags = 0) const {
-    return static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, at(from).c_str(), AT_FDCWD,
-                                    at(to).c_str(), flags));
+    return static_cast<int>(
+        syscall(SYS_renameat2, AT_FDCWD, at(from).c_str(), AT_FDCWD, at(to).c_str(), flags));
   }
   bool exists(const std::string& name) const {
     struct stat status {};

@@ -19,7 +19,9 @@ class OrdinaryUser : public MountTest {
   // A shell script, run as an ordinary user in the folder of the test.
   Outcome run_script(const std::string& body) {
     const std::string script = folder().file("script");
-    std::ofstream(script) << "set -e\ncd '" << folder().path().string() << "'\n" << body;
+    std::ofstream(script) << "set -e\ncd '" << folder().path().string() << "'\n"
+                          << "trap 'fusermount3 -uqz mount || true' EXIT\n"  // whatever happens
+                          << body;
     if (geteuid() != 0) return run({"sh", script});
     std::filesystem::permissions(folder().path(), std::filesystem::perms(0755));
     EXPECT_CALL_OK(chown(folder().path().c_str(), kNobody, kNobody));
@@ -36,14 +38,16 @@ class OrdinaryUser : public MountTest {
 };
 
 TEST_F(OrdinaryUser, formats_mounts_writes_and_unmounts) {
-  const Outcome outcome = run_script(
-      "'" MKFS_PROGRAM "' -q image 1G\n"
-      "'" RVMFS_PROGRAM "' image mount\n"
-      "echo hello > mount/file\n"
-      "grep -q \"$PWD/image $PWD/mount fuse.rvmfs\" /proc/self/mounts\n"
-      "stat -c 'owner %u' mount/file\n"
-      "cat mount/file\n"
-      "fusermount3 -u mount\n");
+  const Outcome outcome =
+      run_script("'" MKFS_PROGRAM
+                 "' -q image 1G\n"
+                 "'" RVMFS_PROGRAM
+                 "' image mount\n"
+                 "echo hello > mount/file\n"
+                 "grep -q \"$PWD/image $PWD/mount fuse.rvmfs\" /proc/self/mounts\n"
+                 "stat -c 'owner %u' mount/file\n"
+                 "cat mount/file\n"
+                 "fusermount3 -u mount\n");
   EXPECT_EQ(outcome.status, 0) << outcome.output;
   const uid_t user = geteuid() == 0 ? kNobody : geteuid();
   EXPECT_EQ(outcome.output, "owner " + std::to_string(user) + "\nhello\n");
@@ -54,33 +58,38 @@ TEST_F(OrdinaryUser, formats_mounts_writes_and_unmounts) {
 }
 
 TEST_F(OrdinaryUser, ends_the_daemon_with_a_signal) {
-  const Outcome outcome = run_script(
-      "'" MKFS_PROGRAM "' -q image 1G\n"
-      "'" RVMFS_PROGRAM "' -f image mount &\n"
-      "daemon=$!\n"
-      "until grep -q \"$PWD/mount fuse.rvmfs\" /proc/self/mounts; do sleep 0.05; done\n"
-      "echo hello > mount/file\n"
-      "kill $daemon\n"
-      "wait $daemon\n"
-      "! grep \"$PWD/mount\" /proc/self/mounts\n");
+  const Outcome outcome =
+      run_script("'" MKFS_PROGRAM
+                 "' -q image 1G\n"
+                 "'" RVMFS_PROGRAM
+                 "' -f image mount &\n"
+                 "daemon=$!\n"
+                 "until grep -q \"$PWD/mount fuse.rvmfs\" /proc/self/mounts; do sleep 0.05; done\n"
+                 "echo hello > mount/file\n"
+                 "kill $daemon\n"
+                 "wait $daemon\n"
+                 "! grep \"$PWD/mount\" /proc/self/mounts\n");
   EXPECT_EQ(outcome.status, 0) << outcome.output;
   EXPECT_EQ(outcome.output, "");
   expect_clean();
 }
 
 TEST_F(OrdinaryUser, takes_away_what_a_killed_daemon_left_behind) {
-  const Outcome outcome = run_script(
-      "'" MKFS_PROGRAM "' -q image 1G\n"
-      "'" RVMFS_PROGRAM "' -f image mount &\n"
-      "daemon=$!\n"
-      "until grep -q \"$PWD/mount fuse.rvmfs\" /proc/self/mounts; do sleep 0.05; done\n"
-      "echo hello > mount/file\n"
-      "sync mount/file\n"
-      "kill -9 $daemon\n"
-      "wait $daemon || true\n"
-      "'" RVMFS_PROGRAM "' image mount\n"
-      "cat mount/file\n"
-      "fusermount3 -u mount\n");
+  const Outcome outcome =
+      run_script("'" MKFS_PROGRAM
+                 "' -q image 1G\n"
+                 "'" RVMFS_PROGRAM
+                 "' -f image mount &\n"
+                 "daemon=$!\n"
+                 "until grep -q \"$PWD/mount fuse.rvmfs\" /proc/self/mounts; do sleep 0.05; done\n"
+                 "echo hello > mount/file\n"
+                 "sync mount/file\n"
+                 "kill -9 $daemon\n"
+                 "wait $daemon || true\n"
+                 "'" RVMFS_PROGRAM
+                 "' image mount\n"
+                 "cat mount/file\n"
+                 "fusermount3 -u mount\n");
   EXPECT_EQ(outcome.status, 0) << outcome.output;
   EXPECT_NE(outcome.output.find("recovered:"), std::string::npos) << outcome.output;
   EXPECT_NE(outcome.output.find("hello\n"), std::string::npos) << outcome.output;

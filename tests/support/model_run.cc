@@ -96,10 +96,23 @@ std::string ModelRun::compare() {
 std::string ModelRun::apply_durability(const Op& op) {
   if (op.kind == Op::Kind::reopen) return reopen(true);
   if (op.kind == Op::Kind::crash) return reopen(false);
-  if (op.kind == Op::Kind::sync) return answers_->sync().ok() ? "" : answers_->last_error;
+  if (op.kind == Op::Kind::sync) return apply_sync(answers_->sync());
   const Inode inode = find_path(model_, slots_, op.path);
   if (inode == 0) return "";
-  return answers_->fsync(inode, op.flags != 0).ok() ? "" : answers_->last_error;
+  return apply_sync(answers_->fsync(inode, op.flags != 0));
+}
+
+std::string ModelRun::apply_sync(const Done& done) {
+  last_.error = done.error;
+  if (done.ok()) return "";
+  if (!is_refusal(done.error)) return answers_->last_error;
+  ++refused_;
+  return "";
+}
+
+bool ModelRun::is_refusal(int error) const {
+  if (error == ENOSPC) return options_.may_be_full || options_.may_fail;
+  return options_.may_fail && (error == EIO || error == EROFS);
 }
 
 void ModelRun::put_slot(size_t slot, Inode inode) {
@@ -179,8 +192,8 @@ std::string ModelRun::apply(const Op& op) {
   last_ = perform(*answers_, slots_, op, with_atime);
   answers_->readdir_batch = 100;
   answers_->readdir_plus = false;
-  if (last_.error == ENOSPC && options_.may_be_full) {
-    ++refused_for_space_;
+  if (is_refusal(last_.error)) {
+    ++refused_;
     return "";
   }
   give_hints(op, last_);

@@ -17,6 +17,7 @@ namespace rvmfs::test {
 struct ModelRunOptions {
   MountOptions::Atime atime = MountOptions::Atime::noatime;
   bool may_be_full = false;  // ENOSPC is an answer like any other, if it changes nothing
+  bool may_fail = false;     // so are EIO and EROFS, of fsync too (see last())
   rvm::Tuning tuning;
   uint64_t metadata_bytes_max = 256ull << 20;
   bool discard = true;
@@ -49,10 +50,13 @@ class ModelRun {
   VolumeAnswers& answers() { return *answers_; }
   // Answer of the volume to the last operation.
   const Outcome& last() const { return last_; }
-  uint64_t refused_for_space() const { return refused_for_space_; }
+  // Operations that were refused with an error that the options allow.
+  uint64_t refused() const { return refused_; }
 
  private:
   std::string apply_durability(const Op& op);
+  std::string apply_sync(const Done& done);
+  bool is_refusal(int error) const;
   std::string reopen(bool clean);
   void give_hints(const Op& op, const Outcome& outcome);
   void change_slots(const Op& op, const Outcome& outcome);
@@ -67,7 +71,7 @@ class ModelRun {
   std::unique_ptr<VolumeAnswers> answers_;
   Slots slots_{};
   Outcome last_;
-  uint64_t refused_for_space_ = 0;
+  uint64_t refused_ = 0;
 };
 
 }  // namespace rvmfs::test

@@ -32,6 +32,9 @@ constexpr Weight kWeights[] = {
     {Kind::removexattr, 2}, {Kind::listxattr, 1}, {Kind::read, 8},     {Kind::write, 20},
     {Kind::fallocate, 5}, {Kind::lseek, 3},      {Kind::copy_range, 3}};
 
+constexpr int kInodeFlags[] = {0, 0, FS_NODUMP_FL, FS_NOATIME_FL, FS_SYNC_FL,
+                               FS_PROJINHERIT_FL | FS_DIRSYNC_FL};
+
 std::string join(const std::string& directory, const std::string& name) {
   return directory == "/" ? "/" + name : directory + "/" + name;
 }
@@ -210,7 +213,7 @@ void OperationGenerator::fill_attributes(Op& op, const ReferenceModel& model, co
     op.offset = random_() % (1ULL << 36);
     op.offset2 = random_() % (1ULL << 36);
   }
-  if (op.kind == Kind::set_flags) op.flags = percent(50) ? FS_NODUMP_FL : 0;
+  if (op.kind == Kind::set_flags) op.flags = kInodeFlags[below(std::size(kInodeFlags))];
   if (op.kind == Kind::truncate) {
     if (percent(95)) op.path = file(model, slots);
     op.length = percent(30) ? 0 : offset(model, slots, op.path);

@@ -201,9 +201,9 @@ class Performer {
         break;
       case Op::Kind::truncate: change.valid = AttributeChange::size_bit; break;
       default:
-        change.valid = bit(1, AttributeChange::atime_bit) | bit(2, AttributeChange::mtime_bit) |
-                       (bit(4, AttributeChange::atime_now_bit | AttributeChange::atime_bit)) |
-                       (bit(8, AttributeChange::mtime_now_bit | AttributeChange::mtime_bit));
+        change.valid = bit(4, AttributeChange::atime_now_bit) | bit(8, AttributeChange::mtime_now_bit);
+        if ((op.flags & 4) == 0) change.valid |= bit(1, AttributeChange::atime_bit);
+        if ((op.flags & 8) == 0) change.valid |= bit(2, AttributeChange::mtime_bit);
         break;
     }
     change.mode = op.mode;

@@ -5,6 +5,7 @@
 // kernel itself guards the call (permissions, path syntax) the model has no rule.
 #include "tests/support/reference_model.h"
 
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -89,6 +90,12 @@ Inode ReferenceModel::add_node(Inode parent, uint32_t mode, Caller caller) {
     node->gid = directory.gid;
     if (S_ISDIR(mode)) node->mode |= S_ISGID;
   }
+  // chattr(1): what a directory passes on.
+  const uint32_t for_files = FS_SYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+  const uint32_t for_directories = for_files | FS_DIRSYNC_FL | FS_PROJINHERIT_FL;
+  if (S_ISREG(mode)) node->flags = directory.flags & for_files;
+  if (S_ISDIR(mode)) node->flags = directory.flags & for_directories;
+  if ((directory.flags & FS_PROJINHERIT_FL) != 0) node->project = directory.project;
   node->atime = node->mtime = node->ctime = node->btime = now;
   if (S_ISDIR(mode)) node->parent = parent;
   nodes_[inode] = std::move(node);
@@ -255,6 +262,7 @@ Answer<Attributes> ReferenceModel::getattr(Inode inode) const {
 }
 
 void ReferenceModel::kill_suid_gid_bits(ModelNode& node) {
+  if (!node.is_regular()) return;
   node.mode &= ~static_cast<uint32_t>(S_ISUID);
   if ((node.mode & S_IXGRP) != 0) node.mode &= ~static_cast<uint32_t>(S_ISGID);
 }
@@ -265,16 +273,20 @@ Answer<Attributes> ReferenceModel::setattr(Inode inode, const AttributeChange& c
   if (present == nullptr) return {ESTALE, {}};
   const auto has = [&](uint32_t bit) { return (change.valid & bit) != 0; };
   if (has(Change::size_bit)) {
-    if (present->is_directory()) return {EISDIR, {}};
-    if (!present->is_regular()) return {EINVAL, {}};
-    if (change.size > format::kFileBytesMax) return {EFBIG, {}};
+    const bool too_big = change.size > format::kFileBytesMax;
+    if (present->is_directory()) return {too_big ? kAnyError : EISDIR, {}};
+    if (!present->is_regular()) return {too_big ? kAnyError : EINVAL, {}};
+    if (too_big) return {EFBIG, {}};
   }
   if (change.valid == 0) return {0, attributes(inode)};
   ModelNode& node = edit(inode);
   if (has(Change::mode_bit)) node.mode = (node.mode & S_IFMT) | (change.mode & 07777);
   if (has(Change::uid_bit)) node.uid = change.uid;
   if (has(Change::gid_bit)) node.gid = change.gid;
-  if (has(Change::kill_suid_gid_bit)) kill_suid_gid_bits(node);
+  // Another owner, as in chown(2): the file keeps no privileges.
+  const bool privileges_end =
+      has(Change::uid_bit) || has(Change::gid_bit) || has(Change::kill_suid_gid_bit);
+  if (privileges_end && !has(Change::mode_bit)) kill_suid_gid_bits(node);
   if (has(Change::size_bit)) {
     node.content.resize(change.size);
     node.mtime = now;
@@ -288,7 +300,9 @@ Answer<Attributes> ReferenceModel::setattr(Inode inode, const AttributeChange& c
 }
 
 Done ReferenceModel::set_flags(Inode inode, uint32_t flags, uint32_t project) {
-  if (find(inode) == nullptr) return {ESTALE, {}};
+  const ModelNode* present = find(inode);
+  if (present == nullptr) return {ESTALE, {}};
+  if (!present->is_regular() && !present->is_directory()) return {EOPNOTSUPP, {}};
   ModelNode& node = edit(inode);
   node.flags = flags;
   node.project = project;

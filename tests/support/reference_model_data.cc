@@ -3,6 +3,7 @@
 // The reference model: contents of files, and access times.
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,7 @@ int check_file(const ModelNode* node) {
 void ReferenceModel::touch_atime(Inode inode) {
   if (atime == MountOptions::Atime::noatime) return;
   const ModelNode& node = *find(inode);
+  if ((node.flags & FS_NOATIME_FL) != 0) return;
   const bool old = node.atime <= node.mtime || node.atime <= node.ctime ||
                    now.seconds - node.atime.seconds >= kDaySeconds;
   if (old || atime == MountOptions::Atime::strictatime) edit(inode).atime = now;

@@ -104,7 +104,9 @@ class ModelRename {
     model_.edit(source_).ctime = model_.now;
     stamp();
     if (whiteout()) {
-      const Inode white = model_.add_node(parent_, S_IFCHR, {});
+      // Nobody said whose it is: the directory's owner.
+      const ModelNode& directory = *model_.find(parent_);
+      const Inode white = model_.add_node(parent_, S_IFCHR, {directory.uid, directory.gid});
       model_.edit(white).nlink = 1;
       model_.add_entry(parent_, name_, white);
     }

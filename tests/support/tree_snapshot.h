@@ -33,6 +33,7 @@ struct TextOptions {
   bool times = true;
   bool atime = false;
 };
+inline constexpr TextOptions kWithAllTimes{.times = true, .atime = true};
 // One line a path: everything but contents.
 std::string metadata_text(const TreeSnapshot& tree, const TextOptions& options = {});
 

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Crash states of the whole filesystem. Each workload runs once on a recorded device that is full of
+// canary bytes; then power is lost at every write boundary, with subsets and tears of what was not
+// flushed; fs_rig.h says what must hold then. See campaign.h for the environment variables.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "tests/crash/fs_rig.h"
+
+namespace rvmfs::test {
+namespace {
+
+constexpr size_t kStates = 1200;  // for each workload
+
+void run_workload(const std::string& name, const FsRigOptions& options,
+                  const std::function<void(FsRig&, uint64_t seed)>& workload,
+                  size_t states = kStates) {
+  if (is_left_out(name)) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
+  const uint64_t seed = crash_seed();
+  FsRig rig(options);
+  workload(rig, seed);
+  ASSERT_EQ(rig.failure(), "");
+  const FsAccount account = rig.account();
+  ASSERT_GT(account.states.size(), 8u) << "the workload did too little";
+  ASSERT_GT(account.history.order.size(), 8u) << "the workload wrote too little";
+  const CampaignOptions campaign_options{
+      .states = crash_states(states), .follow_every = 60, .states_per_recovery = 16};
+  Campaign campaign(name, seed, campaign_options,
+                    [&](const std::vector<SparseImage>& images, size_t point, bool has_garbage) {
+                      return check_fs_state(account, images[0], point, has_garbage);
+                    });
+  const std::string failure = campaign.run(account.history);
+  EXPECT_EQ(failure, "");
+  std::printf("%zu operations, %zu events, %zu crash states (%zu of them in recovery)\n",
+              account.states.size() - 1, account.history.order.size(), campaign.states(),
+              campaign.states_in_recovery());
+}
+
+GeneratorOptions usual(uint32_t percent_fsync) {
+  GeneratorOptions options;
+  options.percent_fsync = percent_fsync;
+  options.reopen = false;
+  options.bad_arguments = false;
+  options.huge_offsets = false;
+  options.write_bytes_max = 20 * 1024;
+  options.file_bytes_max = 64 * 1024;
+  return options;
+}
+
+Op op(Op::Kind kind, std::string path, std::string path2 = "") {
+  Op result;
+  result.kind = kind;
+  result.path = std::move(path);
+  result.path2 = std::move(path2);
+  result.mode = kind == Op::Kind::mknod ? S_IFREG | 0644 : 0755;
+  return result;
+}
+
+Op write(std::string path, uint64_t offset, uint64_t length, uint64_t seed) {
+  Op result = op(Op::Kind::write, std::move(path));
+  result.offset = offset;
+  result.length = length;
+  result.data_seed = seed;
+  return result;
+}
+
+Op fsync(std::string path) { return op(Op::Kind::fsync, std::move(path)); }
+
+TEST(FsCrash, OperationsWithFewFsyncsAreThereAsAPrefix) {
+  run_workload("fs_lazy", {}, [](FsRig& rig, uint64_t seed) {
+    rig.apply_random(seed, usual(3), 150);
+    rig.apply(op(Op::Kind::sync, "/"));
+  });
+}
+
+TEST(FsCrash, OperationsWithManyFsyncsLoseNothingThatWasSynced) {
+  run_workload("fs_synced", {}, [](FsRig& rig, uint64_t seed) {
+    rig.apply_random(seed + 100, usual(30), 150);
+  });
+}
+
+TEST(FsCrash, ASmallLogThatWrapsAroundLosesNothing) {
+  FsRigOptions options;
+  options.log_bytes = 256 * 1024;
+  options.run.tuning.spool_bytes_max = 32 * 1024;
+  run_workload("fs_wrap", options, [](FsRig& rig, uint64_t seed) {
+    GeneratorOptions generator = usual(25);
+    generator.names = 30;
+    rig.apply_random(seed + 200, generator, 250);
+  });
+}
+
+TEST(FsCrash, UnmountsAndRemountsBetweenOperationsLoseNothing) {
+  run_workload("fs_reopen", {}, [](FsRig& rig, uint64_t seed) {
+    for (uint64_t i = 0; i < 5; ++i) {
+      rig.apply_random(seed + 300 + i, usual(5), 20);
+      rig.apply(op(i % 2 == 0 ? Op::Kind::reopen : Op::Kind::crash, "/"));
+    }
+  });
+}
+
+TEST(FsCrash, AnImageFileThatGrowsMayBeCutAnywhere) {
+  FsRigOptions options;
+  options.image_file = true;
+  options.volume_bytes = 64 << 20;
+  run_workload("fs_image_file", options, [](FsRig& rig, uint64_t seed) {
+    rig.apply_random(seed + 400, usual(10), 150);
+  });
+}
+
+TEST(FsCrash, MetadataThatNeedNewChunksGrowAtomically) {
+  FsRigOptions options;
+  options.volume_bytes = 16 << 20;
+  run_workload("fs_chunks", options, [](FsRig& rig, uint64_t) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string path = "/f" + std::to_string(i);
+      rig.apply(op(Op::Kind::mknod, path));
+      Op attribute = op(Op::Kind::setxattr, path);
+      attribute.name = "user.big";
+      attribute.length = 60000;
+      attribute.data_seed = static_cast<uint64_t>(i);
+      rig.apply(attribute);
+      if (i % 7 == 6) rig.apply(fsync(path));
+    }
+    for (int i = 0; i < 40; i += 2) rig.apply(op(Op::Kind::unlink, "/f" + std::to_string(i)));
+    rig.apply(op(Op::Kind::sync, "/"));
+  }, kStates / 3);
+}
+
+TEST(FsCrash, AVolumeThatIsFullAllTheTimeStaysSound) {
+  FsRigOptions options;
+  options.volume_bytes = 8 << 20;
+  options.log_bytes = 256 * 1024;
+  options.run.may_be_full = true;
+  run_workload("fs_full", options, [](FsRig& rig, uint64_t seed) {
+    rig.apply(op(Op::Kind::mknod, "/big"));
+    for (uint64_t i = 0; i < 20; ++i) rig.apply(write("/big", i * 400'000, 400'000, i));
+    rig.apply(op(Op::Kind::sync, "/"));
+    rig.apply_random(seed + 500, usual(10), 100);
+  });
+}
+
+TEST(FsCrash, AFileReplacedByRenameIsTheOldOneOrTheNewOne) {
+  run_workload("fs_replace", {}, [](FsRig& rig, uint64_t) {
+    rig.apply(op(Op::Kind::mknod, "/file"));
+    rig.apply(write("/file", 0, 10'000, 1));
+    rig.apply(fsync("/file"));
+    for (uint64_t i = 0; i < 12; ++i) {
+      rig.apply(op(Op::Kind::mknod, "/new"));
+      rig.apply(write("/new", 0, 3000 + 700 * i, 2 + i));
+      rig.apply(fsync("/new"));
+      rig.apply(op(Op::Kind::rename, "/new", "/file"));
+      if (i % 3 == 0) rig.apply(fsync("/"));
+    }
+  });
+}
+
+TEST(FsCrash, OpenFilesWithoutANameAreGoneAfterACrash) {
+  run_workload("fs_orphans", {}, [](FsRig& rig, uint64_t) {
+    for (size_t i = 0; i < 12; ++i) {
+      Op hold = op(Op::Kind::tmpfile, "/");
+      hold.slot = i % 4;
+      if (i % 2 == 0) {
+        rig.apply(op(Op::Kind::mknod, "/file"));
+        hold.kind = Op::Kind::open;
+        hold.path = "/file";
+      }
+      rig.apply(hold);
+      rig.apply(write("@" + std::to_string(hold.slot), 0, 9000, i));
+      if (i % 2 == 0) rig.apply(op(Op::Kind::unlink, "/file"));
+      rig.apply(fsync("/"));
+      if (i % 3 == 0) {
+        Op release = op(Op::Kind::release, "");
+        release.slot = hold.slot;
+        rig.apply(release);
+      }
+      if (i % 5 == 4) {
+        rig.apply(op(Op::Kind::link, "@" + std::to_string(hold.slot), "/named" + std::to_string(i)));
+      }
+    }
+    rig.apply(op(Op::Kind::sync, "/"));
+  });
+}
+
+TEST(FsCrash, BlocksOfDeletedFilesAreNeverSeenInNewOnes) {
+  FsRigOptions options;
+  options.volume_bytes = 8 << 20;
+  options.log_bytes = 256 * 1024;
+  run_workload("fs_reuse", options, [](FsRig& rig, uint64_t) {
+    for (uint64_t i = 0; i < 12; ++i) {
+      const std::string path = "/f" + std::to_string(i % 3);
+      rig.apply(op(Op::Kind::mknod, path));
+      rig.apply(write(path, 0, 900'000, 2 * i));
+      if (i % 2 == 0) rig.apply(fsync(path));
+      if (i % 3 == 1) {
+        Op cut = op(Op::Kind::truncate, path);
+        cut.length = 5000;
+        rig.apply(cut);
+        rig.apply(write(path, 100'000, 50'000, 2 * i + 1));
+      }
+      if (i % 3 != 2) rig.apply(op(Op::Kind::unlink, path));
+      if (i % 3 == 2) rig.apply(op(Op::Kind::rename, path, "/kept" + std::to_string(i % 2)));
+      if (i % 4 == 3) rig.apply(op(Op::Kind::sync, "/"));
+    }
+  });
+}
+
+TEST(FsCrash, OverwrittenBytesAreOldOrNewAndTheirNeighboursUntouched) {
+  run_workload("fs_overwrite", {}, [](FsRig& rig, uint64_t) {
+    rig.apply(op(Op::Kind::mknod, "/file"));
+    rig.apply(write("/file", 0, 40'000, 1));
+    rig.apply(op(Op::Kind::sync, "/"));
+    for (uint64_t i = 0; i < 14; ++i) {
+      rig.apply(write("/file", 1000 + 2600 * i, i % 2 == 0 ? 300 : 5000, 2 + i));
+      if (i % 4 == 3) rig.apply(fsync("/file"));
+      if (i == 6) {
+        Op punch = op(Op::Kind::fallocate, "/file");
+        punch.flags = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        punch.offset = 9000;
+        punch.length = 9000;
+        rig.apply(punch);
+      }
+      if (i == 9) {
+        Op cut = op(Op::Kind::truncate, "/file");
+        cut.length = 33'333;
+        rig.apply(cut);
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace rvmfs::test

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See fs_rig.h: running a workload. Judging is in fs_judge.cc.
+#include "tests/crash/fs_rig.h"
+
+#include <fmt/format.h>
+
+#include "tests/support/perform.h"
+
+namespace rvmfs::test {
+
+FsRig::FsRig(const FsRigOptions& options) {
+  account_.options = options;
+  const std::byte fill = options.image_file ? std::byte{0} : kCanary;
+  const uint64_t bytes = options.image_file ? 0 : options.volume_bytes;
+  ensemble_ = std::make_unique<Ensemble>(std::vector{SparseImage(bytes, fill)}, options.image_file);
+  const auto made = format_for_tests(ensemble_->device(0), options.volume_bytes, options.log_bytes);
+  if (!made) {
+    failure_ = "format: " + explain(made.error());
+    return;
+  }
+  std::shared_ptr<rvm::Device> device = ensemble_->device(0);
+  ModelRunOptions run = options.run;
+  if (options.faulty) {
+    device = fault_ = std::make_shared<FaultDevice>(device);
+    run.may_fail = true;
+  }
+  run_ = std::make_unique<ModelRun>(device, run);
+  failure_ = run_->open();
+  if (!failure_.empty()) return;
+  if (!run_->answers().sync().ok()) failure_ = "sync: " + run_->answers().last_error;
+  ensemble_->restart();
+  note_state("the start");
+  account_.begun_at.push_back(0);
+  account_.durable.emplace_back(0, 0);
+}
+
+void FsRig::note_state(std::string operation) {
+  account_.operations.push_back(std::move(operation));
+  account_.states.push_back(run_->model());
+  account_.texts.push_back(metadata_text(snapshot(run_->model(), false), kWithAllTimes));
+}
+
+void FsRig::apply(const Op& op) {
+  if (!failure_.empty()) return;
+  const size_t number = account_.states.size();
+  const bool had_failed = run_->volume().failed();
+  account_.begun_at.push_back(ensemble_->event_count());
+  failure_ = run_->apply(op);
+  if (!failure_.empty()) {
+    failure_ = fmt::format("operation {}: {}", number, failure_);
+    return;
+  }
+  note_state(describe(op));
+  if (run_->last().error != 0) return;  // nothing was promised
+  const size_t events = ensemble_->event_count();
+  const bool everything = op.kind == Op::Kind::sync || op.kind == Op::Kind::reopen ||
+                          op.kind == Op::Kind::crash;
+  if (had_failed && (everything || op.kind == Op::Kind::fsync)) {
+    failure_ = fmt::format("operation {}: {} succeeded on a failed volume", number, describe(op));
+  }
+  if (everything) account_.durable.emplace_back(events, number);
+  if (op.kind != Op::Kind::fsync) return;
+  const Inode inode = find_path(run_->model(), run_->slots(), op.path);
+  if (inode == 0) return;
+  account_.durable.emplace_back(events, number);
+  account_.file_durable[inode].emplace_back(events, number);
+}
+
+void FsRig::apply_random(uint64_t seed, const GeneratorOptions& options, size_t count) {
+  if (!failure_.empty()) return;
+  OperationGenerator generator(seed, options);
+  for (size_t i = 0; i < count && failure_.empty(); ++i) {
+    apply(generator.next(run_->model(), run_->slots()));
+  }
+}
+
+FsAccount FsRig::account() {
+  account_.history = ensemble_->history();
+  return account_;
+}
+
+}  // namespace rvmfs::test
