@@ -2,7 +2,8 @@
 //
 // What the optimisations of lazy commits save, in the case that they were invented for: `cp * dir`.
 // Creates and writes many small files in one directory of a fresh volume in an image file, in
-// process, and forces the log at the end; with each optimisation on and off. Prints a Markdown table.
+// process, and forces the log at the end; with each optimisation on and off. Prints a Markdown
+// table.
 //
 //   intra: ranges of one transaction that are declared twice, overlap or touch, are logged once
 //   inter: bytes that a later lazy commit overwrites are not logged for the earlier one
@@ -90,8 +91,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   std::printf("%u files of %u bytes in one directory\n\n", settings.files, settings.bytes);
-  std::printf("| intra | inter | log bytes written | of it new values | forces | log, KiB a file | "
-              "seconds |\n|---|---|---:|---:|---:|---:|---:|\n");
+  std::printf(
+      "| intra | inter | log bytes written | of it new values | forces | log, KiB a file | "
+      "seconds |\n|---|---|---:|---:|---:|---:|---:|\n");
   for (const bool intra : {true, false}) {
     for (const bool inter : {true, false}) {
       const Result<Measured> measured = measure(settings, intra, inter);

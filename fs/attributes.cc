@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// getattr, setattr, inode flags and access times. Permission is the kernel's business; immutable and
-// append-only are enforced here.
+// getattr, setattr, inode flags and access times. Permission is the kernel's business; immutable
+// and append-only are enforced here.
 #include "fs/attributes.h"
 
 #include <sys/stat.h>
@@ -21,8 +21,8 @@ constexpr uint32_t kTimesGiven = Change::atime_bit | Change::mtime_bit;
 constexpr int64_t kRelatimeSeconds = 24 * 60 * 60;
 
 Result<void> check_flags(const InodeItem& item, uint32_t valid, Inode inode) {
-  const uint32_t forbidden_if_append = Change::mode_bit | Change::uid_bit | Change::gid_bit |
-                                       Change::size_bit | kTimesGiven;
+  const uint32_t forbidden_if_append =
+      Change::mode_bit | Change::uid_bit | Change::gid_bit | Change::size_bit | kTimesGiven;
   if ((item.flags & kFlagImmutable) ||
       ((item.flags & kFlagAppend) && (valid & forbidden_if_append))) {
     return fs_error(FsErrc::not_permitted, "immutable or append-only", inode);
@@ -83,8 +83,7 @@ Result<void> drop_privileges(Operation& op, VolumeCore& core, Inode inode, bool 
   RVM_ASSIGN(const InodeItem* item, core.inode(inode));
   const uint32_t mode = without_privileges(item->mode);
   if (mode == item->mode) return {};
-  RVM_ASSIGN(InodeItem * changed,
-             modify_inode_part(op, core, inode, 0, offsetof(InodeItem, uid)));
+  RVM_ASSIGN(InodeItem * changed, modify_inode_part(op, core, inode, 0, offsetof(InodeItem, uid)));
   changed->mode = mode;
   return {};
 }

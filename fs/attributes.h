@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Attributes of inodes inside an operation: what setattr changes (but for the size, which is the
-// business of fs/file_size.h), access times, and the privileges that a change of the owner or of the
-// contents takes away.
+// business of fs/file_size.h), access times, and the privileges that a change of the owner or of
+// the contents takes away.
 #pragma once
 
 #include "fs/core.h"
@@ -20,9 +20,9 @@ inline constexpr uint32_t kFlagProjectInherit = 0x20000000;
 inline constexpr uint32_t kFlagsSettable = kFlagSync | kFlagImmutable | kFlagAppend | kFlagNoDump |
                                            kFlagNoAtime | kFlagDirSync | kFlagProjectInherit;
 
-// Applies everything in `change` but the size; ctime becomes now unless given. Call inside run_write,
-// also when only the size changes: it refuses what the inode's flags forbid.
-// Errors: stale, not_permitted (immutable, append-only).
+// Applies everything in `change` but the size; ctime becomes now unless given. Call inside
+// run_write, also when only the size changes: it refuses what the inode's flags forbid. Errors:
+// stale, not_permitted (immutable, append-only).
 Result<void> apply_change(Operation& op, VolumeCore& core, Inode inode,
                           const AttributeChange& change);
 

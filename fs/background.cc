@@ -4,7 +4,8 @@
 //
 // Bounded loss: a tick every commit interval forces everything that was committed before it, so an
 // operation is durable one interval (and one force) after it was acknowledged. A force that fails
-// makes librvm fail for good; operations and fsync then say so, and the thread has nothing left to do.
+// makes librvm fail for good; operations and fsync then say so, and the thread has nothing left to
+// do.
 #include "fs/background.h"
 
 #include <chrono>
@@ -42,7 +43,8 @@ class Worker {
     return !core_.stopping;
   }
 
-  // Both may fail: a force tells everybody through Rvm::failed(), and a discard costs host space only.
+  // Both may fail: a force tells everybody through Rvm::failed(), and a discard costs host space
+  // only.
   void tick() {
     next_tick_ = Clock::now() + interval();
     if (core_.rvm->failed()) return;

@@ -53,7 +53,8 @@ Result<uint64_t> entry_of(uint64_t page, uint64_t entry, uint64_t index) {
   return page + entry % kRefsPerPage * 8;
 }
 
-// The entry in the page that the word at `word_offset` names; the page is allocated if there is none.
+// The entry in the page that the word at `word_offset` names; the page is allocated if there is
+// none.
 Result<uint64_t> make_entry(VolumeCore& core, rvm::Transaction& tx, uint64_t word_offset,
                             uint64_t entry, uint64_t index) {
   RVM_ASSIGN(uint64_t page, read_word(*core.space, word_offset));
@@ -87,7 +88,8 @@ Result<rvm::ChunkPlace> VolumeCore::locate(uint64_t index) {
 
 Result<rvm::ChunkPlace> VolumeCore::grow(rvm::Transaction& tx, uint64_t index) {
   if (index / kRefsPerPage / kRefsPerPage >= format::kChunkTableRefs) {
-    return Error{.code = rvm::Errc::no_space, .what = "no more metadata than the chunk table holds"};
+    return Error{.code = rvm::Errc::no_space,
+                 .what = "no more metadata than the chunk table holds"};
   }
   Result<uint64_t> place = blocks->allocate_chunk(tx);
   if (!place) {

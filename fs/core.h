@@ -20,6 +20,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "fs/meta_lock.h"
 #include "fs/volume.h"
 #include "rvm/page_pool.h"
 #include "rvm/space.h"
@@ -62,7 +63,7 @@ class VolumeCore : public rvm::ChunkSource {
   std::unique_ptr<rvm::Tree> tree;
   std::unique_ptr<BlockAllocator> blocks;
   InodeLocks inode_locks;
-  std::shared_mutex meta_lock;
+  MetaLock meta_lock;
 
   VolumeCore();
   ~VolumeCore() override;

@@ -67,8 +67,8 @@ Result<EntryView> parse_entry(Inode directory, std::span<const std::byte> value)
     return damaged;
   }
   if (entry.inode == 0 || entry.inode > format::kInodeMax) return damaged;
-  const std::string_view name(
-      reinterpret_cast<const char*>(value.data() + sizeof(DirectoryEntry)), entry.name_bytes);
+  const std::string_view name(reinterpret_cast<const char*>(value.data() + sizeof(DirectoryEntry)),
+                              entry.name_bytes);
   if (is_dot(name) || name.find('/') != name.npos || name.find('\0') != name.npos) return damaged;
   return EntryView{entry.inode, entry.type, name};
 }
@@ -144,9 +144,8 @@ Result<void> erase_entry(Operation& op, VolumeCore& core, const FoundEntry& entr
 
 Result<bool> is_empty_directory(VolumeCore& core, Inode directory) {
   RVM_ASSIGN(const auto entry,
-             core.tree->first_at_or_after(
-                 item_key(directory, ItemType::entry),
-                 item_key(directory, ItemType::entry, format::kRestMask)));
+             core.tree->first_at_or_after(item_key(directory, ItemType::entry),
+                                          item_key(directory, ItemType::entry, format::kRestMask)));
   return !entry.has_value();
 }
 

@@ -41,12 +41,14 @@ constexpr uint8_t entry_type(uint32_t mode) { return static_cast<uint8_t>(mode >
 
 // The item of an inode that must be a directory. Errors: stale, not_a_directory, damaged.
 Result<const format::InodeItem*> directory_inode(VolumeCore& core, Inode directory);
-// As above, and entries may be added: it is not removed (no_entry) and not immutable (not_permitted).
+// As above, and entries may be added: it is not removed (no_entry) and not immutable
+// (not_permitted).
 Result<const format::InodeItem*> directory_for_insert(VolumeCore& core, Inode directory);
 // As above, and entries may be removed: not immutable, not append-only (not_permitted).
 Result<const format::InodeItem*> directory_for_remove(VolumeCore& core, Inode directory);
 
-Result<FoundEntry> find_entry(VolumeCore& core, Inode directory, std::string_view name);  // no_entry
+Result<FoundEntry> find_entry(VolumeCore& core, Inode directory,
+                              std::string_view name);  // no_entry
 // Errors: entry_exists; volume_full when 256 names share the hash.
 Result<void> insert_entry(Operation& op, VolumeCore& core, Inode directory, std::string_view name,
                           Inode inode, uint8_t type);

@@ -54,24 +54,17 @@ const FsRow* row_of(const Error& error) {
 int errno_of_rvm(const Error& error) {
   using rvm::Errc;
   switch (error.code) {
-    case Errc::no_space:
-      return error.os_errno == EDQUOT ? EDQUOT : ENOSPC;
-    case Errc::full:
-      return ENOSPC;
+    case Errc::no_space: return error.os_errno == EDQUOT ? EDQUOT : ENOSPC;
+    case Errc::full: return ENOSPC;
     case Errc::io:
       return error.os_errno == ENOSPC || error.os_errno == EDQUOT || error.os_errno == EFBIG
                  ? error.os_errno
                  : EIO;
-    case Errc::out_of_memory:
-      return ENOMEM;
-    case Errc::read_only:
-      return EROFS;
-    case Errc::busy:
-      return EBUSY;
-    case Errc::not_found:
-      return ENOENT;
-    case Errc::exists:
-      return EEXIST;
+    case Errc::out_of_memory: return ENOMEM;
+    case Errc::read_only: return EROFS;
+    case Errc::busy: return EBUSY;
+    case Errc::not_found: return ENOENT;
+    case Errc::exists: return EEXIST;
     default:  // damage, and what must not happen
       return EIO;
   }

@@ -6,10 +6,11 @@
 //   log                                 empty, its host space allocated
 //   chunk 0                             page pool, root page, tree, root inode, bitmaps of the
 //                                       blocks in use: one transaction, then written home
-//   superblock copy, superblock         the second one makes the volume: written last, after a flush
+//   superblock copy, superblock         the second one makes the volume: written last, after a
+//   flush
 //
-// Nothing is taken from what the device holds: every page that is read later was written here, or is
-// marked as never written. The cost does not depend on the size of the volume.
+// Nothing is taken from what the device holds: every page that is read later was written here, or
+// is marked as never written. The cost does not depend on the size of the volume.
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -76,8 +77,8 @@ Result<Superblock> plan(const rvm::Device& device, const FormatOptions& options)
     return fs_error(FsErrc::bad_argument, "no log of this volume can have this size",
                     options.log_bytes);
   }
-  super.chunk0_offset = (super.log_offset + super.log_bytes + kChunkBytes - 1) / kChunkBytes *
-                        kChunkBytes;
+  super.chunk0_offset =
+      (super.log_offset + super.log_bytes + kChunkBytes - 1) / kChunkBytes * kChunkBytes;
   super.name_hash_seed = options.name_hash_seed;
   super.created_seconds = options.now.seconds;
   seal(super);
@@ -89,8 +90,8 @@ Result<Superblock> plan(const rvm::Device& device, const FormatOptions& options)
 // elsewhere it is random.
 uint64_t log_generation(const rvm::Device& device, const Superblock& super) {
   if (!device.can_grow()) return 0;
-  return std::max<uint64_t>(1, XXH3_64bits_withSeed(super.uuid, sizeof(super.uuid),
-                                                    super.name_hash_seed) >> 1);
+  return std::max<uint64_t>(
+      1, XXH3_64bits_withSeed(super.uuid, sizeof(super.uuid), super.name_hash_seed) >> 1);
 }
 
 Result<void> prepare(rvm::Device& device, const Superblock& super) {
@@ -113,8 +114,7 @@ class Builder {
       : space_(space), super_(super), options_(options), pool_(space), tx_(space.rvm().begin()) {}
 
   Result<void> build() {
-    RVM_TRY(rvm::PagePool::create(tx_, space_,
-                                  {rvm::kLogDeviceSegment, super_.chunk0_offset}));
+    RVM_TRY(rvm::PagePool::create(tx_, space_, {rvm::kLogDeviceSegment, super_.chunk0_offset}));
     RVM_TRY(write_root());
     RVM_TRY(write_root_inode());
     RVM_TRY(mark_used());

@@ -35,10 +35,8 @@ bool is_sound(const InodeItem& item) {
     case S_IFCHR:
     case S_IFBLK:
     case S_IFIFO:
-    case S_IFSOCK:
-      break;
-    default:
-      return false;
+    case S_IFSOCK: break;
+    default: return false;
   }
   return item.size <= format::kFileBytesMax && item.layout <= uint8_t(format::Layout::inlined) &&
          item.atime_nanoseconds < 1'000'000'000 && item.mtime_nanoseconds < 1'000'000'000 &&

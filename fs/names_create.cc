@@ -55,18 +55,14 @@ Result<void> write_target(Operation& op, VolumeCore& core, Inode inode, std::str
 
 Result<uint32_t> node_mode(uint32_t mode) {
   switch (mode & S_IFMT) {
-    case 0:
-      return S_IFREG | (mode & 07777);
+    case 0: return S_IFREG | (mode & 07777);
     case S_IFREG:
     case S_IFCHR:
     case S_IFBLK:
     case S_IFIFO:
-    case S_IFSOCK:
-      return mode & (S_IFMT | 07777);
-    case S_IFDIR:
-      return fs_error(FsErrc::not_permitted, "mknod of a directory");
-    default:
-      return fs_error(FsErrc::bad_argument, "mknod of no such type");
+    case S_IFSOCK: return mode & (S_IFMT | 07777);
+    case S_IFDIR: return fs_error(FsErrc::not_permitted, "mknod of a directory");
+    default: return fs_error(FsErrc::bad_argument, "mknod of no such type");
   }
 }
 

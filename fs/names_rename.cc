@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// rename, with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT: one transaction, so the target
-// name is never missing. An existing target's entry is changed in place.
+// rename, with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT: one transaction, so the
+// target name is never missing. An existing target's entry is changed in place.
 //
 // A directory must not be moved below itself. Walking up from the new parent finds out; the walk
 // ends on damaged images too, since a loop of parents meets itself (R. P. Brent's cycle detection).

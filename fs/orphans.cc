@@ -19,9 +19,7 @@ using format::InodeItem;
 using format::ItemType;
 using format::OrphanItem;
 
-rvm::Key orphan_key(Inode inode) {
-  return item_key(format::kOrphanHigh, ItemType::orphan, inode);
-}
+rvm::Key orphan_key(Inode inode) { return item_key(format::kOrphanHigh, ItemType::orphan, inode); }
 
 // 0: no orphan item.
 Result<uint32_t> orphan_flags(VolumeCore& core, Inode inode) {
@@ -57,8 +55,7 @@ Result<bool> erase_contents(Operation& op, VolumeCore& core, Inode inode, uint32
 }
 
 // One step of deleting an inode without a name. True when nothing is left to do now.
-Result<bool> delete_step(Operation& op, VolumeCore& core, Inode inode,
-                         uint32_t items_max) {
+Result<bool> delete_step(Operation& op, VolumeCore& core, Inode inode, uint32_t items_max) {
   RVM_ASSIGN(const InodeItem* item, core.inode(inode));
   if (item->nlink != 0 || inode == format::kRootInode) {
     return fs_error(FsErrc::damaged, "orphan that has a name", inode);

@@ -33,13 +33,13 @@ Result<void> adopt_orphan(Operation& op, VolumeCore& core, Inode inode);
 // of the inode for each step; call without locks.
 Result<bool> finish_orphan(VolumeCore& core, Inode inode, uint64_t steps_max = UINT64_MAX);
 
-// After an operation that may have taken the last name of `inode`, or the last hold on it: deletes it
-// now if it is small or there is no background thread, else in the background. What fails is done by
-// the next open; the operation itself has succeeded.
+// After an operation that may have taken the last name of `inode`, or the last hold on it: deletes
+// it now if it is small or there is no background thread, else in the background. What fails is
+// done by the next open; the operation itself has succeeded.
 void delete_if_unused(VolumeCore& core, Inode inode);
 
-// At open: finishes every orphan. An orphan that cannot be finished (damage) stays and costs nothing
-// but itself. Errors: those that stop everything (failed, read-only).
+// At open: finishes every orphan. An orphan that cannot be finished (damage) stays and costs
+// nothing but itself. Errors: those that stop everything (failed, read-only).
 Result<void> finish_all_orphans(VolumeCore& core);
 
 }  // namespace rvmfs

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Reading directories. Entries are collected in batches under the shared lock, names and attributes
-// copied, and handed to the caller's sink outside of it: a batch may be collected twice (fs/core.h),
-// an entry is handed out once, and the sink may take its time.
+// copied, and handed to the caller's sink outside of it: a batch may be collected twice
+// (fs/core.h), an entry is handed out once, and the sink may take its time.
 //
-// With attributes, every inode of a batch is held under the lock, so that none can vanish before the
-// caller has it; what the caller did not consume is let go again.
+// With attributes, every inode of a batch is held under the lock, so that none can vanish before
+// the caller has it; what the caller did not consume is let go again.
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -47,20 +47,22 @@ Result<void> add_attributes(VolumeCore& core, Collected& entry) {
   // A damaged inode costs its attributes, not the listing.
   const Error& error = item.error();
   const bool is_damage = is(error, FsErrc::stale) || is(error, FsErrc::damaged) ||
-                         error == rvm::Errc::damaged_page ||
-                         error == rvm::Errc::damaged_structure;
+                         error == rvm::Errc::damaged_page || error == rvm::Errc::damaged_structure;
   if (is_damage) return {};
   return error;
 }
 
 void add_dots(Inode directory, const InodeItem& item, uint64_t cookie, Batch& batch) {
   if (cookie < kDotCookie) {
-    batch.entries.push_back({.cookie = kDotCookie, .inode = directory, .type = DT_DIR,
-                             .name = ".", .attributes = {}});
+    batch.entries.push_back(
+        {.cookie = kDotCookie, .inode = directory, .type = DT_DIR, .name = ".", .attributes = {}});
   }
   if (cookie < kDotDotCookie) {
-    batch.entries.push_back({.cookie = kDotDotCookie, .inode = item.parent, .type = DT_DIR,
-                             .name = "..", .attributes = {}});
+    batch.entries.push_back({.cookie = kDotDotCookie,
+                             .inode = item.parent,
+                             .type = DT_DIR,
+                             .name = "..",
+                             .attributes = {}});
   }
 }
 
@@ -79,8 +81,11 @@ Result<Batch> collect(VolumeCore& core, Inode directory, uint64_t cookie, bool p
   RVM_TRY(cursor.seek(item_key(directory, ItemType::entry, first)));
   while (cursor.valid() && cursor.key() <= last && batch.entries.size() < entries_max) {
     RVM_ASSIGN(const EntryView view, parse_entry(directory, cursor.value()));
-    Collected entry{.cookie = item_rest(cursor.key()) + kFirstCookie, .inode = view.inode,
-                    .type = view.type, .name = std::string(view.name), .attributes = {}};
+    Collected entry{.cookie = item_rest(cursor.key()) + kFirstCookie,
+                    .inode = view.inode,
+                    .type = view.type,
+                    .name = std::string(view.name),
+                    .attributes = {}};
     if (plus) RVM_TRY(add_attributes(core, entry));
     batch.entries.push_back(std::move(entry));
     RVM_TRY(cursor.next());
@@ -105,7 +110,9 @@ Result<Batch> collect_and_hold(VolumeCore& core, Inode directory, uint64_t cooki
 Result<void> Volume::readdir(Inode directory, uint64_t cookie, bool plus,
                              const std::function<bool(const DirectoryItem&)>& sink) {
   VolumeCore& core = *core_;
-  if (cookie == 0) RVM_TRY(update_atime(core, directory));
+  // An access time that cannot be written is no reason not to read; what is behind it (a failed
+  // log, a damaged inode) shows itself to those whom it concerns.
+  if (cookie == 0) static_cast<void>(update_atime(core, directory));
   for (;;) {
     RVM_ASSIGN(const Batch batch, core.run_read<Batch>([&]() {
       return collect_and_hold(core, directory, cookie, plus);

@@ -102,8 +102,8 @@ Result<void> write_superblocks(rvm::Device& device, const Superblock& super) {
 
 Result<void> wipe_superblocks(rvm::Device& device) {
   const std::array<std::byte, format::kBlockBytes> zeros{};
-  for (const uint64_t offset : {format::kSuperblockOffset, format::kSuperblockCopyOffset,
-                                format::kOwnerOffset}) {
+  for (const uint64_t offset :
+       {format::kSuperblockOffset, format::kSuperblockCopyOffset, format::kOwnerOffset}) {
     RVM_TRY(device.write(offset, zeros));
   }
   return device.flush();

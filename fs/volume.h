@@ -71,7 +71,7 @@ struct DirectoryItem {
   Inode inode;
   uint8_t type;     // DT_*
   std::string_view name;
-  const Attributes* attributes;  // with readdirplus, except for "." and ".."
+  const Attributes* attributes;  // with readdirplus, except for "." and ".." and damaged inodes
 };
 
 struct VolumeStatus {
@@ -142,7 +142,8 @@ class Volume {
   // flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT of rename(2).
   Result<void> rename(Inode parent, std::string_view name, Inode new_parent,
                       std::string_view new_name, uint32_t flags);
-  // An inode without a name (O_TMPFILE); held if count_lookups.
+  // An inode without a name (O_TMPFILE); held if count_lookups. If nobody holds and then forgets it, it
+  // stays until close.
   Result<Attributes> tmpfile(Inode parent, uint32_t mode, Caller caller);
   Result<std::string> readlink(Inode inode);
   // Calls `sink` for entries behind `cookie` (0: from the start; "." and ".." included) until it

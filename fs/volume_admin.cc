@@ -31,8 +31,8 @@ Result<VolumeStatus> Volume::statfs() {
     RVM_ASSIGN(VolumeStatus status, core_->blocks->status());
     RVM_ASSIGN(const format::VolumeRoot root, core_->root());
     status.inodes_used = root.inodes_used;
-    status.inodes_free = std::min(status.blocks_available * kInodesPerBlock,
-                                  format::kInodeMax - root.next_inode);
+    status.inodes_free =
+        std::min(status.blocks_available * kInodesPerBlock, format::kInodeMax - root.next_inode);
     return status;
   });
 }

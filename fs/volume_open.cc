@@ -7,7 +7,8 @@
 //   close   thread stopped -> orphans finished -> log truncated -> owner record -> closed
 //   abandon thread stopped, and nothing is written: what a killed process leaves behind
 //
-// Opening costs the same whatever the volume's size: the log, the root page, and what is left to do.
+// Opening costs the same whatever the volume's size: the log, the root page, and what is left to
+// do.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -22,9 +23,8 @@ namespace rvmfs {
 namespace {
 
 constexpr uint64_t kSpaceBytesMin = 1ULL << 36;
-constexpr uint64_t kSpaceBytesMax =
-    format::kChunkTableRefs * format::kRefsPerPage * format::kRefsPerPage *
-    rvm::format::kChunkBytes;
+constexpr uint64_t kSpaceBytesMax = format::kChunkTableRefs * format::kRefsPerPage *
+                                    format::kRefsPerPage * rvm::format::kChunkBytes;
 
 Result<void> open_superblock(VolumeCore& core) {
   RVM_ASSIGN(core.super, read_superblock(*core.device));

@@ -71,8 +71,8 @@ Result<Search> search(VolumeCore& core, Inode inode, std::string_view name) {
   while (collision < kCollisions) {
     const uint64_t rest = hash << 16 | collision << 8;
     const uint64_t last = hash << 16 | 0xffff;
-    RVM_ASSIGN(const auto entry, core.tree->first_at_or_after(piece_key(inode, rest),
-                                                              piece_key(inode, last)));
+    RVM_ASSIGN(const auto entry,
+               core.tree->first_at_or_after(piece_key(inode, rest), piece_key(inode, last)));
     if (!entry || item_rest(entry->key) >= rest + kPieces) {
       if (!result.free_rest) result.free_rest = rest;
     }
@@ -96,9 +96,8 @@ Result<FoundXattr> find(VolumeCore& core, Inode inode, std::string_view name) {
 }
 
 Result<void> erase_pieces(Operation& op, VolumeCore& core, Inode inode, uint64_t rest) {
-  RVM_ASSIGN(const uint32_t erased,
-             erase_items(op, core, piece_key(inode, rest), piece_key(inode, rest, kPieces - 1),
-                         kPieces));
+  RVM_ASSIGN(const uint32_t erased, erase_items(op, core, piece_key(inode, rest),
+                                                piece_key(inode, rest, kPieces - 1), kPieces));
   (void)erased;
   return {};
 }

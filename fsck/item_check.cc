@@ -117,6 +117,13 @@ const char* ItemCheck::inode_fault(const InodeItem& item) const {
   return nullptr;
 }
 
+// Orphans come first in the tree, in the order of their numbers.
+bool ItemCheck::is_orphan(uint64_t inode) const {
+  return std::binary_search(
+      state_.orphans.begin(), state_.orphans.end(), OrphanRecord{inode, 0},
+      [](const OrphanRecord& a, const OrphanRecord& b) { return a.inode < b.inode; });
+}
+
 void ItemCheck::inode(Key key, std::span<const std::byte> value) {
   if ((key.low & format::kRestMask) != 0 || value.size() != sizeof(InodeItem)) {
     return bad_item("inode item");
@@ -131,6 +138,7 @@ void ItemCheck::inode(Key key, std::span<const std::byte> value) {
     state_.report.add(FindingId::inode_bad, "inode {}: {}", key.high, fault);
   }
   current_.counted = fault == nullptr;
+  current_.going = is_orphan(key.high);
   InodeRecord record;
   record.inode = key.high;
   record.parent = current_.item.parent;
@@ -199,12 +207,8 @@ void ItemCheck::end_inode() {
     }
     return;
   }
-  // The contents of an orphan go away in steps.
-  const bool going = std::binary_search(
-      state_.orphans.begin(), state_.orphans.end(), OrphanRecord{current_.number, 0},
-      [](const OrphanRecord& a, const OrphanRecord& b) { return a.inode < b.inode; });
   const bool inline_layout = item.layout == static_cast<uint8_t>(Layout::inlined);
-  if (!going && (inline_layout || S_ISLNK(item.mode)) &&
+  if (!current_.going && (inline_layout || S_ISLNK(item.mode)) &&
       (!current_.inline_whole || current_.inline_end != item.size)) {
     state_.report.add(FindingId::inline_bad, "inode {}: {} bytes of {}", current_.number,
                       current_.inline_end, item.size);

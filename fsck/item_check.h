@@ -28,6 +28,7 @@ class ItemCheck {
   struct Current {
     uint64_t number = 0;
     bool exists = false;
+    bool going = false;    // an orphan: its contents go away in steps
     bool counted = false;  // the item is sound: its sums are worth checking
     format::InodeItem item{};
     uint64_t inline_end = 0;  // bytes seen of the inline data
@@ -59,6 +60,7 @@ class ItemCheck {
   bool is_twin(std::vector<std::string>& names, uint64_t& chain_hash, uint64_t hash,
                std::string name);
   void bad_item(const char* what);
+  bool is_orphan(uint64_t inode) const;
   const char* inode_fault(const format::InodeItem& item) const;
 
   CheckState& state_;

@@ -81,6 +81,7 @@ void ItemCheck::end_xattr() {
 }
 
 void ItemCheck::xattr(Key key, std::span<const std::byte> value) {
+  if (current_.going) return;  // pieces may be gone already
   const uint64_t rest = key.low & format::kRestMask;
   if ((rest & 0xff) == 0) {
     end_xattr();

@@ -4,8 +4,10 @@
 #include "fs/daemon/mount_point.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@ namespace {
 
 constexpr const char* kFusermount = "fusermount3";
 constexpr int kCannotExecute = 127;
+constexpr const char* kReadaheadKib = "1024";
 
 Error system_error(const char* what) { return Error{rvm::Errc::io, errno, 0, what}; }
 
@@ -93,6 +96,17 @@ Result<void> unmount(const std::string& mount_point, Detach detach) {
   const int flags = UMOUNT_NOFOLLOW | (detach == Detach::yes ? MNT_DETACH : 0);
   if (umount2(mount_point.c_str(), flags) != 0) return system_error("cannot unmount");
   return {};
+}
+
+void raise_readahead(const std::string& mount_point) {
+  struct stat status {};
+  if (geteuid() != 0 || stat(mount_point.c_str(), &status) != 0) return;
+  const std::string path =
+      fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(status.st_dev), minor(status.st_dev));
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  [[maybe_unused]] const ssize_t ignored = write(fd, kReadaheadKib, strlen(kReadaheadKib));
+  close(fd);
 }
 
 void sync_mount(const std::string& mount_point) {

@@ -22,6 +22,10 @@ enum class Detach : bool { no, yes };  // yes: also when it is in use (lazily)
 // As root directly, else through fusermount3. Errors: io with EBUSY if it is in use.
 Result<void> unmount(const std::string& mount_point, Detach detach);
 
+// Lets the kernel read ahead as much as one request can carry. Only root may; a hint, so that
+// nothing is said if it does not work.
+void raise_readahead(const std::string& mount_point);
+
 // Has the kernel write back what programs changed in shared mappings. The mount must be served.
 void sync_mount(const std::string& mount_point);
 

@@ -148,6 +148,7 @@ class Mount {
     while (!session.ended()) {
       wait(session, signals);
       if (session.ready() && !announced) {
+        if (!is_descriptor(options_.mount_point)) raise_readahead(options_.mount_point);
         background.detach();
         announced = true;
       }

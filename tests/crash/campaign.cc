@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "tests/support/environment.h"
@@ -29,29 +30,31 @@ bool holds_garbage(const EnsembleChoice& choice) {
   return false;
 }
 
-std::string only() { return text_from_environment("RVMFS_CRASH_ONLY"); }
-
 }  // namespace
 
-uint64_t crash_seed() { return number_from_environment("RVMFS_CRASH_SEED", 1); }
+std::string only_one_state() { return text_from_environment("RVMFS_CRASH_ONLY"); }
+
+uint64_t crash_seed() {
+  const std::string one = only_one_state();
+  const size_t colon = one.find(':');
+  if (colon != std::string::npos) return std::strtoull(one.c_str() + colon + 1, nullptr, 10);
+  return number_from_environment("RVMFS_CRASH_SEED", 1);
+}
 
 size_t crash_states(size_t otherwise) {
   return number_from_environment("RVMFS_CRASH_STATES", otherwise);
 }
 
 bool is_left_out(const std::string& workload) {
-  return !only().empty() && !only().starts_with(workload + ":");
+  return !only_one_state().empty() && !only_one_state().starts_with(workload + ":");
 }
 
 Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& options,
                    StateCheck check)
-    : workload_(std::move(workload)),
-      seed_(seed),
-      options_(options),
-      check_(std::move(check)) {}
+    : workload_(std::move(workload)), seed_(seed), options_(options), check_(std::move(check)) {}
 
 std::string Campaign::run(EnsembleHistory history) {
-  const std::string one = only();
+  const std::string one = only_one_state();
   if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
   return walk(std::move(history), options_.states, 0);
 }
@@ -119,8 +122,9 @@ std::string Campaign::check_one(const EnsembleStates& states, const EnsembleChoi
 std::string Campaign::check_and_follow(const std::vector<SparseImage>& images, size_t depth) {
   CheckResult result = check_(images, outer_point_, outer_garbage_);
   if (!result.failure.empty() || !result.recovery || depth == kDepthMax) return result.failure;
-  if (states_ % options_.follow_every != 0 || !only().empty()) return "";
-  return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8, depth + 1);
+  if (states_ % options_.follow_every != 0 || !only_one_state().empty()) return "";
+  return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8,
+              depth + 1);
 }
 
 std::string Campaign::replay(EnsembleHistory history, const std::string& steps) {

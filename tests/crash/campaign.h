@@ -2,7 +2,8 @@
 //
 // Walks the crash states of a recorded history and checks each: every write boundary, and at each
 // flush, where most is open, many subsets and tears. The check recovers; what recovery wrote was
-// recorded too, so some states are followed into a crash during recovery, and from there into another.
+// recorded too, so some states are followed into a crash during recovery, and from there into
+// another.
 //
 //   RVMFS_CRASH_STATES=n    about so many states for each workload (default: the test's own)
 //   RVMFS_CRASH_SEED=n      seed of the workloads and of the random subsets (default 1)
@@ -21,8 +22,8 @@
 namespace rvmfs::test {
 
 struct CheckResult {
-  std::string failure;                       // empty: the state is as promised
-  std::optional<EnsembleHistory> recovery;   // what recovery did to the devices
+  std::string failure;                      // empty: the state is as promised
+  std::optional<EnsembleHistory> recovery;  // what recovery did to the devices
 };
 
 // Images after a crash at `point` of the workload's own history (also for crashes in recovery).
@@ -61,7 +62,7 @@ class Campaign {
   uint64_t seed_;
   CampaignOptions options_;
   StateCheck check_;
-  std::vector<Step> path_;     // the state being checked: a step for each depth
+  std::vector<Step> path_;  // the state being checked: a step for each depth
   size_t outer_point_ = 0;
   bool outer_garbage_ = false;  // in one of the crashes before this one
   size_t states_ = 0, states_in_recovery_ = 0;
@@ -70,6 +71,7 @@ class Campaign {
 // Numbers from the environment, for tests.
 uint64_t crash_seed();
 size_t crash_states(size_t otherwise);
+std::string only_one_state();  // RVMFS_CRASH_ONLY
 // True if RVMFS_CRASH_ONLY names another workload.
 bool is_left_out(const std::string& workload);
 

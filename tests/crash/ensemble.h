@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Several recorded devices that lose power together. Each is a RecordingDevice with a flush of its
-// own; the ensemble remembers the order of the events across all of them, so that a crash point is one
-// number. A flush of one device says nothing about the others: code that forgets to flush a segment
-// before it lets go of the log is found here.
+// own; the ensemble remembers the order of the events across all of them, so that a crash point is
+// one number. A flush of one device says nothing about the others: code that forgets to flush a
+// segment before it lets go of the log is found here.
 //
 // Thread rules: Ensemble's devices as Device; EnsembleStates as an int.
 #pragma once

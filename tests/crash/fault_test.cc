@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A device that fails. A workload is run once to count the calls that it makes; then it is run again
-// for each of them (or evenly chosen ones), and that call fails. Operations may then fail, and change
-// nothing; what was acknowledged as durable must be there after a kill and after a power loss; once a
-// flush has failed, no fsync claims success before the volume is opened again.
+// A device that fails. A workload is run once to count the calls that it makes; then it is run
+// again for each of them (or evenly chosen ones), and that call fails. Operations may then fail,
+// and change nothing; what was acknowledged as durable must be there after a kill and after a power
+// loss; once a flush has failed, no fsync claims success before the volume is opened again.
 //
 //   RVMFS_FAULTS=n   about so many failing calls for each kind (default 60)
 #include <gtest/gtest.h>
@@ -52,7 +52,8 @@ std::string run_with_fault(const Plan& plan, uint64_t* refused) {
   if (!rig.failure().empty()) return rig.failure();
   *refused += rig.run().refused();
   const bool failed = rig.run().volume().failed();
-  // A host that is full is no failed log: with room again, everything works and can be made durable.
+  // A host that is full is no failed log: with room again, everything works and can be made
+  // durable.
   const bool no_space = plan.fault.os_errno == ENOSPC;
   rig.fault().clear();
   if (no_space) {
@@ -91,8 +92,7 @@ void run_all(DeviceCall kind, Fault fault) {
   uint64_t refused = 0;
   for (uint64_t nth = 0; nth < calls; nth += step) {
     const std::string failure = run_with_fault({kind, nth, fault}, &refused);
-    ASSERT_EQ(failure, "") << "call " << nth << " of " << calls << " failed; seed "
-                           << crash_seed();
+    ASSERT_EQ(failure, "") << "call " << nth << " of " << calls << " failed; seed " << crash_seed();
   }
   EXPECT_GT(refused, 0u) << "no operation met the fault";
 }
@@ -117,9 +117,7 @@ TEST(Faults, AHostThatIsFullForAMomentPoisonsNothing) {
   run_all(DeviceCall::write, {.os_errno = ENOSPC});
 }
 
-TEST(Faults, FailedReadsAreErrorsAndChangeNothing) {
-  run_all(DeviceCall::read, {.os_errno = EIO});
-}
+TEST(Faults, FailedReadsAreErrorsAndChangeNothing) { run_all(DeviceCall::read, {.os_errno = EIO}); }
 
 }  // namespace
 }  // namespace rvmfs::test

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Crash states of the whole filesystem. Each workload runs once on a recorded device that is full of
-// canary bytes; then power is lost at every write boundary, with subsets and tears of what was not
-// flushed; fs_rig.h says what must hold then. See campaign.h for the environment variables.
+// Crash states of the whole filesystem. Each workload runs once on a recorded device that is full
+// of canary bytes; then power is lost at every write boundary, with subsets and tears of what was
+// not flushed; fs_rig.h says what must hold then. See campaign.h for the environment variables.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/falloc.h>
@@ -26,6 +26,12 @@ void run_workload(const std::string& name, const FsRigOptions& options,
   workload(rig, seed);
   ASSERT_EQ(rig.failure(), "");
   const FsAccount account = rig.account();
+  if (!only_one_state().empty()) {
+    for (size_t i = 0; i < account.operations.size(); ++i) {
+      std::printf("operation %zu, event %zu: %s\n", i, account.begun_at[i],
+                  account.operations[i].c_str());
+    }
+  }
   ASSERT_GT(account.states.size(), 8u) << "the workload did too little";
   ASSERT_GT(account.history.order.size(), 8u) << "the workload wrote too little";
   const CampaignOptions campaign_options{
@@ -79,9 +85,8 @@ TEST(FsCrash, OperationsWithFewFsyncsAreThereAsAPrefix) {
 }
 
 TEST(FsCrash, OperationsWithManyFsyncsLoseNothingThatWasSynced) {
-  run_workload("fs_synced", {}, [](FsRig& rig, uint64_t seed) {
-    rig.apply_random(seed + 100, usual(30), 150);
-  });
+  run_workload("fs_synced", {},
+               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 100, usual(30), 150); });
 }
 
 TEST(FsCrash, ASmallLogThatWrapsAroundLosesNothing) {
@@ -108,28 +113,30 @@ TEST(FsCrash, AnImageFileThatGrowsMayBeCutAnywhere) {
   FsRigOptions options;
   options.image_file = true;
   options.volume_bytes = 64 << 20;
-  run_workload("fs_image_file", options, [](FsRig& rig, uint64_t seed) {
-    rig.apply_random(seed + 400, usual(10), 150);
-  });
+  run_workload("fs_image_file", options,
+               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 400, usual(10), 150); });
 }
 
 TEST(FsCrash, MetadataThatNeedNewChunksGrowAtomically) {
   FsRigOptions options;
   options.volume_bytes = 16 << 20;
-  run_workload("fs_chunks", options, [](FsRig& rig, uint64_t) {
-    for (int i = 0; i < 40; ++i) {
-      const std::string path = "/f" + std::to_string(i);
-      rig.apply(op(Op::Kind::mknod, path));
-      Op attribute = op(Op::Kind::setxattr, path);
-      attribute.name = "user.big";
-      attribute.length = 60000;
-      attribute.data_seed = static_cast<uint64_t>(i);
-      rig.apply(attribute);
-      if (i % 7 == 6) rig.apply(fsync(path));
-    }
-    for (int i = 0; i < 40; i += 2) rig.apply(op(Op::Kind::unlink, "/f" + std::to_string(i)));
-    rig.apply(op(Op::Kind::sync, "/"));
-  }, kStates / 3);
+  run_workload(
+      "fs_chunks", options,
+      [](FsRig& rig, uint64_t) {
+        for (int i = 0; i < 40; ++i) {
+          const std::string path = "/f" + std::to_string(i);
+          rig.apply(op(Op::Kind::mknod, path));
+          Op attribute = op(Op::Kind::setxattr, path);
+          attribute.name = "user.big";
+          attribute.length = 60000;
+          attribute.data_seed = static_cast<uint64_t>(i);
+          rig.apply(attribute);
+          if (i % 7 == 6) rig.apply(fsync(path));
+        }
+        for (int i = 0; i < 40; i += 2) rig.apply(op(Op::Kind::unlink, "/f" + std::to_string(i)));
+        rig.apply(op(Op::Kind::sync, "/"));
+      },
+      kStates / 3);
 }
 
 TEST(FsCrash, AVolumeThatIsFullAllTheTimeStaysSound) {
@@ -180,7 +187,8 @@ TEST(FsCrash, OpenFilesWithoutANameAreGoneAfterACrash) {
         rig.apply(release);
       }
       if (i % 5 == 4) {
-        rig.apply(op(Op::Kind::link, "@" + std::to_string(hold.slot), "/named" + std::to_string(i)));
+        rig.apply(
+            op(Op::Kind::link, "@" + std::to_string(hold.slot), "/named" + std::to_string(i)));
       }
     }
     rig.apply(op(Op::Kind::sync, "/"));

@@ -46,8 +46,7 @@ std::string run_fsck(rvm::Device& device, const char* when) {
 // Contents of one file, at or after its last fsync.
 class ContentJudge {
  public:
-  ContentJudge(const FsAccount& account, size_t point, Window window, Inode inode,
-               bool has_garbage)
+  ContentJudge(const FsAccount& account, size_t point, Window window, Inode inode, bool has_garbage)
       : account_(account), has_garbage_(has_garbage) {
     // Data that some sync made durable, or an fsync of this very file.
     size_t first = 0;
@@ -105,12 +104,15 @@ class ContentJudge {
     return has_garbage_ && sector_was_written(offset);
   }
 
-  // The versions differ in this sector of the file: somebody wrote to it.
+  // The versions differ in this sector of the file: somebody wrote to it. Operations that touch the
+  // end of the file may write zeros behind it, into the sector that the last bytes are in.
   bool sector_was_written(uint64_t offset) const {
     std::array<std::byte, rvm::kSectorBytes> first, other;
     const uint64_t sector = offset / rvm::kSectorBytes * rvm::kSectorBytes;
     bool have_first = false;
     for (const ModelNode* version : versions_) {
+      const uint64_t size = version->content.size();
+      if (versions_.size() > 1 && size > sector && size - sector < rvm::kSectorBytes) return true;
       version->content.read(sector, have_first ? other : first);
       if (have_first && first != other) return true;
       if (have_first && version->content.size() != versions_.front()->content.size()) return true;
@@ -148,7 +150,12 @@ std::string check_tree(const FsAccount& account, size_t point, bool has_garbage,
   for (size_t k = window.last + 1; k-- > window.first;) {
     if (account.texts[k] != text) continue;
     *operation = k;
-    return check_contents(account, point, window, snapshot(account.states[k]), actual, has_garbage);
+    const std::string wrong =
+        check_contents(account, point, window, snapshot(account.states[k]), actual, has_garbage);
+    if (wrong.empty()) return "";
+    return fmt::format("{}; recovered: operation {} ({}) of {} ... {} ({})", wrong, k,
+                       account.operations[k], window.first, window.last,
+                       account.operations[window.last]);
   }
   return fmt::format(
       "the tree is that of no operation of {} ({}) ... {} ({})\n  against the first: {}\n  against "
@@ -164,8 +171,8 @@ std::string check_inode_count(const FsAccount& account, size_t operation, Volume
   const auto status = volume.statfs();
   if (!status) return "statfs: " + explain(status.error());
   if (status->inodes_used == model.inodes()) return "";
-  return fmt::format("{} inodes are in use, the tree has {}: something leaked",
-                     status->inodes_used, model.inodes());
+  return fmt::format("{} inodes are in use, the tree has {}: something leaked", status->inodes_used,
+                     model.inodes());
 }
 
 // The volume must be usable: a new file, durable, with its contents.
@@ -183,7 +190,8 @@ std::string probe(VolumeAnswers& volume) {
   if (!read.ok() || !std::equal(data.begin(), data.end(), read.value.begin(), read.value.end())) {
     return "probe: the bytes read are not those written";
   }
-  return volume.unlink(format::kRootInode, "probe").ok() ? "" : "probe: unlink: " + volume.last_error;
+  return volume.unlink(format::kRootInode, "probe").ok() ? ""
+                                                         : "probe: unlink: " + volume.last_error;
 }
 
 }  // namespace

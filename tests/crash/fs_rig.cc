@@ -54,8 +54,8 @@ void FsRig::apply(const Op& op) {
   note_state(describe(op));
   if (run_->last().error != 0) return;  // nothing was promised
   const size_t events = ensemble_->event_count();
-  const bool everything = op.kind == Op::Kind::sync || op.kind == Op::Kind::reopen ||
-                          op.kind == Op::Kind::crash;
+  const bool everything =
+      op.kind == Op::Kind::sync || op.kind == Op::Kind::reopen || op.kind == Op::Kind::crash;
   if (had_failed && (everything || op.kind == Op::Kind::fsync)) {
     failure_ = fmt::format("operation {}: {} succeeded on a failed volume", number, describe(op));
   }

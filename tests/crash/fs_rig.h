@@ -37,10 +37,10 @@ struct FsRigOptions {
 
 struct FsAccount {
   FsRigOptions options;
-  std::vector<std::string> operations;   // [i]: what operation i was; 0 is the start
-  std::vector<ReferenceModel> states;    // [i]: after operation i
-  std::vector<std::string> texts;        // [i]: its metadata_text
-  std::vector<size_t> begun_at;          // [i]: events before it
+  std::vector<std::string> operations;             // [i]: what operation i was; 0 is the start
+  std::vector<ReferenceModel> states;              // [i]: after operation i
+  std::vector<std::string> texts;                  // [i]: its metadata_text
+  std::vector<size_t> begun_at;                    // [i]: events before it
   std::vector<std::pair<size_t, size_t>> durable;  // (events, operation), growing
   // For single files: (events, operation).
   std::map<Inode, std::vector<std::pair<size_t, size_t>>> file_durable;

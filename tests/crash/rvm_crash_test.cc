@@ -2,8 +2,8 @@
 //
 // Crash states of librvm alone. Each workload runs once on recorded devices; then power is lost at
 // every write boundary, with subsets and tears of what was not flushed, and recovery must give the
-// memory after some commit, no older than the last one acknowledged as durable, with every page hash
-// right. See campaign.h for the environment variables.
+// memory after some commit, no older than the last one acknowledged as durable, with every page
+// hash right. See campaign.h for the environment variables.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -170,17 +170,19 @@ TEST(RvmCrash, SegmentsOnSeveralDevicesLoseNothingWhenTheyFailTogether) {
 TEST(RvmCrash, TransactionsOfManyLogUnitsAreAtomic) {
   RigOptions options;
   options.log_bytes = 4 << 20;
-  run_workload("rvm_large", options, [](RvmRig& rig) {
-    const size_t big = rig.add_region(0, 512 * 1024, true);
-    rig.start();
-    for (int i = 0; i < 8 && rig.failure().empty(); ++i) {
-      commit_some(rig, 2, 1000);
-      rvm::Transaction tx = rig.begin();
-      rig.change(tx, big, static_cast<uint64_t>(i) * 1000, 450 * 1024);
-      rig.end(std::move(tx), any_mode(rig));
-    }
-    rig.flush();
-  }, {.states = 300});
+  run_workload("rvm_large", options,
+               [](RvmRig& rig) {
+                 const size_t big = rig.add_region(0, 512 * 1024, true);
+                 rig.start();
+                 for (int i = 0; i < 8 && rig.failure().empty(); ++i) {
+                   commit_some(rig, 2, 1000);
+                   rvm::Transaction tx = rig.begin();
+                   rig.change(tx, big, static_cast<uint64_t>(i) * 1000, 450 * 1024);
+                   rig.end(std::move(tx), any_mode(rig));
+                 }
+                 rig.flush();
+               },
+               {.states = 300});
 }
 
 TEST(RvmCrash, RegionsAreFormattedOnOldBytesAtomically) {
@@ -231,14 +233,17 @@ TEST(RvmCrash, ThreeCrashesInARowLoseNothing) {
   RigOptions options;
   options.tuning.truncate_percent = 101;
   const CampaignOptions every{.states = 100, .follow_every = 1, .states_per_recovery = 50};
-  run_workload("rvm_thrice", options, [](RvmRig& rig) {
-    rig.add_region(0, 32 * 1024, true);
-    rig.start();
-    commit_some(rig, 8, 500);
-    rig.truncate(Truncation::incremental);
-    commit_some(rig, 4, 500);
-    rig.flush();
-  }, every);
+  run_workload(
+      "rvm_thrice", options,
+      [](RvmRig& rig) {
+        rig.add_region(0, 32 * 1024, true);
+        rig.start();
+        commit_some(rig, 8, 500);
+        rig.truncate(Truncation::incremental);
+        commit_some(rig, 4, 500);
+        rig.flush();
+      },
+      every);
 }
 
 TEST(RvmCrash, RecoveryInSmallStepsOfMemoryGivesTheSame) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// See rvm_rig.h. A state is kept as one hash per region: comparing is cheap, and a failure can be run
-// again with the states in full.
+// See rvm_rig.h. A state is kept as one hash per region: comparing is cheap, and a failure can be
+// run again with the states in full.
 #include "tests/crash/rvm_rig.h"
 
 #include <fmt/format.h>
@@ -68,7 +68,8 @@ RvmRig::RvmRig(const RigOptions& options, uint64_t seed) : options_(options), ra
 RvmRig::~RvmRig() = default;
 
 bool RvmRig::check(const rvm::Result<void>& result, const char* what) {
-  if (!result && failure_.empty()) failure_ = fmt::format("{}: {}", what, rvm::describe(result.error()));
+  if (!result && failure_.empty())
+    failure_ = fmt::format("{}: {}", what, rvm::describe(result.error()));
   return failure_.empty();
 }
 
@@ -143,8 +144,8 @@ void RvmRig::note_state() {
   if (!account_.hashes.empty()) hashes = account_.hashes.back();
   for (size_t i = 0; i < shadows_.size(); ++i) {
     const bool known = i < hashes.size();
-    const bool changed = std::find(changed_regions_.begin(), changed_regions_.end(), i) !=
-                         changed_regions_.end();
+    const bool changed =
+        std::find(changed_regions_.begin(), changed_regions_.end(), i) != changed_regions_.end();
     if (known && !changed) continue;
     const uint64_t hash = hash_of(shadows_[i].data(), shadows_[i].size());
     if (known) hashes[i] = hash;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// librvm on recorded devices, with an account of what it promised: after each commit the contents of
-// every region, after each acknowledged flush the number of the commit that must survive. From this a
-// crash state can be judged: after recovery, memory must equal the state after some commit k,
-// not before the last one acknowledged as durable and not after the last one begun.
+// librvm on recorded devices, with an account of what it promised: after each commit the contents
+// of every region, after each acknowledged flush the number of the commit that must survive. From
+// this a crash state can be judged: after recovery, memory must equal the state after some commit
+// k, not before the last one acknowledged as durable and not after the last one begun.
 //
-// Device 0 holds the log and, behind it, regions of segment 0; every other device is a segment of its
-// own ("s1", "s2" ...). Regions are placed one behind the other. The devices begin full of a canary
-// byte.
+// Device 0 holds the log and, behind it, regions of segment 0; every other device is a segment of
+// its own ("s1", "s2" ...). Regions are placed one behind the other. The devices begin full of a
+// canary byte.
 //
 // Thread rules: as an int, except where a workload says otherwise.
 #pragma once
@@ -44,8 +44,8 @@ struct RigOptions {
 struct RigAccount {
   RigOptions options;
   std::vector<RigRegion> regions;
-  std::vector<std::vector<uint64_t>> hashes;  // [commit][region]; commit 0 is the start
-  std::vector<size_t> begun_at;               // [commit]: events before its end() was called
+  std::vector<std::vector<uint64_t>> hashes;       // [commit][region]; commit 0 is the start
+  std::vector<size_t> begun_at;                    // [commit]: events before its end() was called
   std::vector<std::pair<size_t, size_t>> durable;  // (events, commit), growing
   EnsembleHistory history;
 };

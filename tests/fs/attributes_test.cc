@@ -26,8 +26,11 @@ class AttributesTest : public VolumeTest {
 
 TEST_F(AttributesTest, ModeOwnerAndGroupChangeAndMoveCtimeOnly) {
   const Attributes before = get(file_);
-  const Attributes after = set(file_, {.valid = Change::mode_bit | Change::uid_bit | Change::gid_bit,
-                                       .mode = 0600, .uid = 5, .gid = 6});
+  const Attributes after =
+      set(file_, {.valid = Change::mode_bit | Change::uid_bit | Change::gid_bit,
+                  .mode = 0600,
+                  .uid = 5,
+                  .gid = 6});
   EXPECT_EQ(after.mode, S_IFREG | 0600u);
   EXPECT_EQ(after.uid, 5u);
   EXPECT_EQ(after.gid, 6u);
@@ -46,8 +49,8 @@ TEST_F(AttributesTest, TheTypeCannotBeChanged) {
 
 TEST_F(AttributesTest, TimesHaveNanosecondsAndMayLieBefore1970) {
   const Time atime{-5, 999'999'999}, mtime{1ll << 40, 1};
-  const Attributes after = set(file_, {.valid = Change::atime_bit | Change::mtime_bit,
-                                       .atime = atime, .mtime = mtime});
+  const Attributes after =
+      set(file_, {.valid = Change::atime_bit | Change::mtime_bit, .atime = atime, .mtime = mtime});
   EXPECT_EQ(after.atime, atime);
   EXPECT_EQ(after.mtime, mtime);
   reopen();
@@ -56,8 +59,7 @@ TEST_F(AttributesTest, TimesHaveNanosecondsAndMayLieBefore1970) {
 }
 
 TEST_F(AttributesTest, TimesNowAreTheVolumesOwn) {
-  const Attributes after =
-      set(file_, {.valid = Change::atime_now_bit | Change::mtime_now_bit});
+  const Attributes after = set(file_, {.valid = Change::atime_now_bit | Change::mtime_now_bit});
   EXPECT_EQ(after.atime, after.mtime);
   EXPECT_EQ(after.atime, after.ctime);
   EXPECT_GT(after.atime, after.btime);

@@ -153,5 +153,20 @@ TEST_F(ConcurrencyTest, MetadataStayWithinTheirMemory) {
   EXPECT_GT(volume_->rvm().statistics().pages_dropped, 500u);
 }
 
+TEST_F(ConcurrencyTest, AStreamOfReadersDoesNotKeepAWriterWaiting) {
+  open_busy(uint64_t{64} << 20);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 8; ++i) {
+    readers.emplace_back([&] {
+      while (!stop) EXPECT_OK(volume_->getattr(kRoot));
+    });
+  }
+  for (int i = 0; i < 200; ++i) make(kRoot, "f" + std::to_string(i));
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(list(kRoot).size(), 200u);
+}
+
 }  // namespace
 }  // namespace rvmfs::test

@@ -286,8 +286,8 @@ TEST_F(AdminTest, TheBackgroundThreadCommitsByItself) {
   options.commit_seconds = 1;
   volume_ = std::move(*Volume::open(device_, options));
   make_dir(kRoot, "d");
-  for (int i = 0; i < 400 && volume_->rvm().query().last_durable < volume_->rvm().query().last_commit;
-       ++i) {
+  for (int i = 0;
+       i < 400 && volume_->rvm().query().last_durable < volume_->rvm().query().last_commit; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   crash();

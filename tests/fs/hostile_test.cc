@@ -117,12 +117,15 @@ TEST_F(HostileTest, EntriesThatContradictThemselvesAreErrors) {
   };
   EXPECT_EQ(try_entry("short"), EIO);
   entry[9] = 5;
-  EXPECT_EQ(try_entry(entry + "1234"), EIO);      // name shorter than it says
-  EXPECT_EQ(try_entry(entry + "12/45"), EIO);     // a path
-  EXPECT_EQ(try_entry(entry + std::string("12\0" "45", 5)), EIO);
-  EXPECT_EQ(try_entry(entry + "12345"), 0);       // dangling, but well-formed
+  EXPECT_EQ(try_entry(entry + "1234"), EIO);   // name shorter than it says
+  EXPECT_EQ(try_entry(entry + "12/45"), EIO);  // a path
+  EXPECT_EQ(try_entry(entry + std::string("12\0"
+                                          "45",
+                                          5)),
+            EIO);
+  EXPECT_EQ(try_entry(entry + "12345"), 0);  // dangling, but well-formed
   entry[0] = 0;
-  EXPECT_EQ(try_entry(entry + "12345"), EIO);     // names inode 0
+  EXPECT_EQ(try_entry(entry + "12345"), EIO);  // names inode 0
   entry[0] = 50, entry[9] = 2;
   EXPECT_EQ(try_entry(entry + ".."), EIO);
   EXPECT_FAILS(volume_->rmdir(kRoot, "d"), ENOTEMPTY);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Inodes without a name: held ones live on, the others are deleted at once, in steps, or by the next
-// open; nothing leaks.
+// Inodes without a name: held ones live on, the others are deleted at once, in steps, or by the
+// next open; nothing leaks.
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -146,10 +146,10 @@ class CountedOrphanTest : public OrphanTest {
 };
 
 TEST_F(CountedOrphanTest, EveryAnswerHoldsTheInodeOnce) {
-  const Inode file = make(kRoot, "f");                     // 1
-  EXPECT_EQ(find(kRoot, "f"), file);                       // 2
-  ASSERT_OK(volume_->link(file, kRoot, "g"));              // 3
-  EXPECT_FAILS(volume_->link(file, kRoot, "g"), EEXIST);   // failed: no hold
+  const Inode file = make(kRoot, "f");                    // 1
+  EXPECT_EQ(find(kRoot, "f"), file);                      // 2
+  ASSERT_OK(volume_->link(file, kRoot, "g"));             // 3
+  EXPECT_FAILS(volume_->link(file, kRoot, "g"), EEXIST);  // failed: no hold
   ASSERT_OK(volume_->unlink(kRoot, "f"));
   ASSERT_OK(volume_->unlink(kRoot, "g"));
   volume_->forget(file, 2);

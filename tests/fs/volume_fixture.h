@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A small volume on a memory device for tests of the filesystem, with ways to end a session: cleanly,
-// or as a killed process would. The clock moves a second with every reading, so that every change of a
-// time is seen; commits happen only when the test asks for them.
+// A small volume on a memory device for tests of the filesystem, with ways to end a session:
+// cleanly, or as a killed process would. The clock moves a second with every reading, so that every
+// change of a time is seen; commits happen only when the test asks for them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,24 +19,22 @@
 namespace rvmfs::test {
 
 // EXPECTs about Results: say what went wrong.
-#define EXPECT_OK(expression)                                               \
-  do {                                                                      \
-    const auto expect_ok_result = (expression);                             \
-    EXPECT_TRUE(expect_ok_result.has_value())                               \
-        << ::rvmfs::explain(expect_ok_result.error());                     \
+#define EXPECT_OK(expression)                                                                \
+  do {                                                                                       \
+    const auto expect_ok_result = (expression);                                              \
+    EXPECT_TRUE(expect_ok_result.has_value()) << ::rvmfs::explain(expect_ok_result.error()); \
   } while (false)
-#define ASSERT_OK(expression)                                               \
-  do {                                                                      \
-    const auto assert_ok_result = (expression);                             \
-    ASSERT_TRUE(assert_ok_result.has_value())                               \
-        << ::rvmfs::explain(assert_ok_result.error());                     \
+#define ASSERT_OK(expression)                                                                \
+  do {                                                                                       \
+    const auto assert_ok_result = (expression);                                              \
+    ASSERT_TRUE(assert_ok_result.has_value()) << ::rvmfs::explain(assert_ok_result.error()); \
   } while (false)
-#define EXPECT_FAILS(expression, number)                                    \
-  do {                                                                      \
-    const auto expect_fails_result = (expression);                          \
-    ASSERT_FALSE(expect_fails_result.has_value());                          \
-    EXPECT_EQ(errno_of(expect_fails_result.error()), number)                \
-        << ::rvmfs::explain(expect_fails_result.error());                  \
+#define EXPECT_FAILS(expression, number)                     \
+  do {                                                       \
+    const auto expect_fails_result = (expression);           \
+    ASSERT_FALSE(expect_fails_result.has_value());           \
+    EXPECT_EQ(errno_of(expect_fails_result.error()), number) \
+        << ::rvmfs::explain(expect_fails_result.error());    \
   } while (false)
 
 inline constexpr Inode kRoot = format::kRootInode;

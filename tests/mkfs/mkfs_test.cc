@@ -3,8 +3,11 @@
 // mkfs.rvmfs run in process: what it makes, what it refuses and how it says so.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>

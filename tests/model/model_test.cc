@@ -54,8 +54,8 @@ std::string run(const Setting& setting, size_t count,
     const Op op = next(i, run);
     if (done != nullptr) done->push_back(op);
     if (std::string failure = run.apply(op); !failure.empty()) return failure;
-    const bool now = setting.run.atime == MountOptions::Atime::noatime &&
-                     (i + 1) % setting.compare_every == 0;
+    const bool now =
+        setting.run.atime == MountOptions::Atime::noatime && (i + 1) % setting.compare_every == 0;
     if (!now) continue;
     if (std::string failure = run.compare(); !failure.empty()) return "compare: " + failure;
   }
@@ -78,7 +78,8 @@ void run_and_shrink(const Setting& setting, uint64_t test_number) {
     Setting thorough = setting;
     thorough.compare_every = 1;
     if (list.size() > 300) thorough.compare_every = setting.compare_every;
-    return run(thorough, list.size(), [&](size_t i, const ModelRun&) { return list[i]; }, nullptr);
+    return run(
+        thorough, list.size(), [&](size_t i, const ModelRun&) { return list[i]; }, nullptr);
   };
   const auto fails = [&](const std::vector<Op>& list) { return !again(list).empty(); };
   const auto seconds =
@@ -87,14 +88,13 @@ void run_and_shrink(const Setting& setting, uint64_t test_number) {
   FAIL() << failure << "\nreproduce: RVMFS_MODEL_SEED=" << seed << " RVMFS_MODEL_OPS=" << count
          << "\nafter shrinking: " << again(small) << "\n"
          << small.size() << " operations:\n"
-         << describe(std::vector<Op>(small.end() - std::min<std::ptrdiff_t>(
-                                                       300, static_cast<std::ptrdiff_t>(small.size())),
-                                     small.end()));
+         << describe(std::vector<Op>(
+                small.end() -
+                    std::min<std::ptrdiff_t>(300, static_cast<std::ptrdiff_t>(small.size())),
+                small.end()));
 }
 
-TEST(Model, RandomOperationsAnswerAsTheReferenceModelDoes) {
-  run_and_shrink({}, 1);
-}
+TEST(Model, RandomOperationsAnswerAsTheReferenceModelDoes) { run_and_shrink({}, 1); }
 
 TEST(Model, RandomOperationsOnASmallLogAndLittleMemoryAnswerAsTheReferenceModelDoes) {
   Setting setting;
@@ -122,27 +122,25 @@ TEST(Model, AccessTimesFollowTheRulesOfRelatime) {
   run_and_shrink(setting, 4);
 }
 
-TEST(Model, TheDumpOfFsckHasThePathsAndSizesOfTheModel) {
+TEST(Model, TheDumpOfFsckIsTheTreeOfTheModel) {
   auto device = MemoryDevice::disk(64 << 20, kCanary);
   ASSERT_TRUE(format_for_tests(device, 64 << 20));
   ModelRun run(device, {});
   ASSERT_EQ(run.open(), "");
   GeneratorOptions options;
   options.huge_offsets = false;
-  OperationGenerator generator(7, options);
-  for (int i = 0; i < 500; ++i) {
+  OperationGenerator generator(number_from_environment("RVMFS_MODEL_SEED", 1), options);
+  for (int i = 0; i < 600; ++i) {
     ASSERT_EQ(run.apply(generator.next(run.model(), run.slots())), "");
+    if (i % 100 != 99) continue;
+    Op sync;
+    sync.kind = Op::Kind::sync;
+    ASSERT_EQ(run.apply(sync), "");  // fsck replays the log
+    std::ostringstream dump;
+    const auto dumped = fsck::dump_tree(*device, dump, {.times = false});
+    ASSERT_TRUE(dumped) << explain(dumped.error());
+    ASSERT_EQ(dump.str(), canonical_text(snapshot(run.model()))) << "after operation " << i;
   }
-  ASSERT_EQ(run.close(), "");
-  std::ostringstream dump;
-  const auto dumped = fsck::dump_tree(*device, dump, {.times = false});
-  ASSERT_TRUE(dumped) << explain(dumped.error());
-  std::ostringstream lines;
-  lines << dump.str();
-  const TreeSnapshot tree = snapshot(run.model());
-  size_t line_count = 0;
-  for (const char c : dump.str()) line_count += c == '\n' ? 1 : 0;
-  EXPECT_EQ(line_count, tree.paths.size()) << dump.str();
 }
 
 }  // namespace

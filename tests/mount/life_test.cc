@@ -114,6 +114,21 @@ TEST_F(Life, a_read_only_mount_changes_nothing) {
   EXPECT_TRUE(read_file(image()) == before) << "a read-only mount has written to the image";
 }
 
+TEST_F(Life, a_read_only_mount_after_a_crash_replays_in_memory_only) {
+  ASSERT_NO_FATAL_FAILURE(format_and_start());
+  ASSERT_EQ(write_file(at("file"), "content", O_SYNC), 0);
+  ASSERT_NO_FATAL_FAILURE(kill_daemon());
+  const std::string before = read_file(image());
+  ASSERT_NO_FATAL_FAILURE(start("ro"));
+  EXPECT_EQ(read_file(at("file")), "content");
+  ASSERT_NO_FATAL_FAILURE(unmount());
+  EXPECT_TRUE(read_file(image()) == before) << "a read-only mount has written to the image";
+  ASSERT_NO_FATAL_FAILURE(start());
+  EXPECT_EQ(read_file(at("file")), "content");
+  ASSERT_NO_FATAL_FAILURE(unmount());
+  expect_clean();
+}
+
 TEST_F(Life, two_read_only_mounts_may_share_an_image) {
   ASSERT_NO_FATAL_FAILURE(format_and_start());
   ASSERT_EQ(write_file(at("file"), "content"), 0);

@@ -154,15 +154,16 @@ void ModelRun::give_hints(const Op& op, const Outcome& outcome) {
 }
 
 std::string ModelRun::check(const Op& op, const Outcome& expected, const Outcome& actual) const {
-  const bool error_fits = expected.error == kAnyError ? actual.error != 0
-                                                      : expected.error == actual.error;
+  const bool error_fits =
+      expected.error == kAnyError ? actual.error != 0 : expected.error == actual.error;
   if (!error_fits) {
     return fmt::format("{}: expected errno {}, the volume answers {} ({})", describe(op),
                        expected.error, actual.error, answers_->last_error);
   }
   if (actual.error != 0) return "";
   if (expected.text != actual.text) {
-    return fmt::format("{}:\n  expected {}\n  found    {}", describe(op), expected.text, actual.text);
+    return fmt::format("{}:\n  expected {}\n  found    {}", describe(op), expected.text,
+                       actual.text);
   }
   if (expected.count != actual.count) {
     return fmt::format("{}: expected count {}, found {}", describe(op), expected.count,

@@ -37,8 +37,8 @@ class ModelRun {
   std::string open();
   // Applies the operation to both.
   std::string apply(const Op& op);
-  // Compares the whole trees. With access times switched on, the run cannot go on after it: the walk
-  // has changed them in the volume.
+  // Compares the whole trees. With access times switched on, the run cannot go on after it: the
+  // walk has changed them in the volume.
   std::string compare();
   std::string close();
   // Kills the volume without a word, as it is.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Makes operations at random. Most of them fit what is there, so that trees grow, change and shrink;
-// some do not, so that errors are compared too. Sizes and offsets favour the edges of the layouts: the
-// inline limit, blocks, the end of the file, far beyond it.
+// Makes operations at random. Most of them fit what is there, so that trees grow, change and
+// shrink; some do not, so that errors are compared too. Sizes and offsets favour the edges of the
+// layouts: the inline limit, blocks, the end of the file, far beyond it.
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -24,16 +24,16 @@ struct Weight {
 };
 using Kind = Op::Kind;
 constexpr Weight kWeights[] = {
-    {Kind::mknod, 14},    {Kind::mkdir, 6},      {Kind::symlink, 3},   {Kind::link, 4},
-    {Kind::unlink, 8},    {Kind::rmdir, 3},      {Kind::rename, 10},   {Kind::tmpfile, 1},
-    {Kind::open, 3},      {Kind::release, 3},    {Kind::readlink, 1},  {Kind::readdir, 2},
-    {Kind::getattr, 2},   {Kind::chmod, 2},      {Kind::chown, 2},     {Kind::utimes, 2},
-    {Kind::truncate, 6},  {Kind::set_flags, 1},  {Kind::getxattr, 2},  {Kind::setxattr, 5},
-    {Kind::removexattr, 2}, {Kind::listxattr, 1}, {Kind::read, 8},     {Kind::write, 20},
-    {Kind::fallocate, 5}, {Kind::lseek, 3},      {Kind::copy_range, 3}};
+    {Kind::mknod, 14},      {Kind::mkdir, 6},     {Kind::symlink, 3},   {Kind::link, 4},
+    {Kind::unlink, 8},      {Kind::rmdir, 3},     {Kind::rename, 10},   {Kind::tmpfile, 1},
+    {Kind::open, 3},        {Kind::release, 3},   {Kind::readlink, 1},  {Kind::readdir, 2},
+    {Kind::getattr, 2},     {Kind::chmod, 2},     {Kind::chown, 2},     {Kind::utimes, 2},
+    {Kind::truncate, 6},    {Kind::set_flags, 1}, {Kind::getxattr, 2},  {Kind::setxattr, 5},
+    {Kind::removexattr, 2}, {Kind::listxattr, 1}, {Kind::read, 8},      {Kind::write, 20},
+    {Kind::fallocate, 5},   {Kind::lseek, 3},     {Kind::copy_range, 3}};
 
-constexpr int kInodeFlags[] = {0, 0, FS_NODUMP_FL, FS_NOATIME_FL, FS_SYNC_FL,
-                               FS_PROJINHERIT_FL | FS_DIRSYNC_FL};
+constexpr int kInodeFlags[] = {
+    0, 0, FS_NODUMP_FL, FS_NOATIME_FL, FS_SYNC_FL, FS_PROJINHERIT_FL | FS_DIRSYNC_FL};
 
 std::string join(const std::string& directory, const std::string& name) {
   return directory == "/" ? "/" + name : directory + "/" + name;
@@ -84,8 +84,8 @@ std::string OperationGenerator::existing(const ReferenceModel& model, uint32_t t
     const std::string parent = directory(model);
     const ModelNode* node = model.find(find_path(model, {}, parent));
     if (node->entries.empty()) continue;
-    const auto entry = std::next(node->entries.begin(),
-                                 static_cast<std::ptrdiff_t>(below(node->entries.size())));
+    const auto entry =
+        std::next(node->entries.begin(), static_cast<std::ptrdiff_t>(below(node->entries.size())));
     const uint32_t mode = model.find(entry->second)->mode;
     if (type == 0 || (mode & S_IFMT) == type) return join(parent, entry->first);
   }
@@ -149,7 +149,7 @@ uint64_t OperationGenerator::offset(const ReferenceModel& model, const Slots& sl
 }
 
 void OperationGenerator::fill_names(Op& op, const ReferenceModel& model, const Slots& slots) {
-  static constexpr uint32_t kTypes[] = {S_IFREG, S_IFREG, S_IFREG, S_IFREG, S_IFREG,
+  static constexpr uint32_t kTypes[] = {S_IFREG, S_IFREG, S_IFREG,  S_IFREG, S_IFREG,
                                         S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK};
   static constexpr int kRenameFlags[] = {RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT,
                                          RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_EXCHANGE};
@@ -237,10 +237,13 @@ void OperationGenerator::fill_xattr(Op& op, const ReferenceModel& model, const S
 }
 
 void OperationGenerator::fill_data(Op& op, const ReferenceModel& model, const Slots& slots) {
-  static constexpr int kModes[] = {0, 0, FALLOC_FL_KEEP_SIZE,
+  static constexpr int kModes[] = {0,
+                                   0,
+                                   FALLOC_FL_KEEP_SIZE,
                                    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                   FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+                                   FALLOC_FL_ZERO_RANGE,
+                                   FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
                                    FALLOC_FL_COLLAPSE_RANGE};
   op.path = file(model, slots);
   op.offset = offset(model, slots, op.path);

@@ -10,11 +10,11 @@ namespace {
 
 const char* name_of(Op::Kind kind) {
   static constexpr const char* kNames[] = {
-      "mknod",     "mkdir",    "symlink",  "link",        "unlink",    "rmdir",    "rename",
-      "tmpfile",   "open",     "release",  "readlink",    "readdir",   "getattr",  "chmod",
-      "chown",     "utimes",   "truncate", "set_flags",   "getxattr",  "setxattr", "removexattr",
-      "listxattr", "read",     "write",    "fallocate",   "lseek",     "copy_range", "fsync",
-      "sync",      "reopen",   "crash"};
+      "mknod",     "mkdir",  "symlink",  "link",      "unlink",   "rmdir",      "rename",
+      "tmpfile",   "open",   "release",  "readlink",  "readdir",  "getattr",    "chmod",
+      "chown",     "utimes", "truncate", "set_flags", "getxattr", "setxattr",   "removexattr",
+      "listxattr", "read",   "write",    "fallocate", "lseek",    "copy_range", "fsync",
+      "sync",      "reopen", "crash"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -24,8 +24,8 @@ std::string describe(const Op& op) {
   using Kind = Op::Kind;
   const std::string head = fmt::format("{} {}", name_of(op.kind), op.path);
   switch (op.kind) {
-    case Kind::mknod: return fmt::format("{} {:o} dev {} uid {} gid {}", head, op.mode, op.offset,
-                                         op.uid, op.gid);
+    case Kind::mknod:
+      return fmt::format("{} {:o} dev {} uid {} gid {}", head, op.mode, op.offset, op.uid, op.gid);
     case Kind::mkdir: return fmt::format("{} {:o} uid {} gid {}", head, op.mode, op.uid, op.gid);
     case Kind::symlink:
       return fmt::format("{} -> '{}' ({} bytes)", head, op.path2.substr(0, 20), op.path2.size());
@@ -36,21 +36,23 @@ std::string describe(const Op& op) {
     case Kind::release: return fmt::format("release @{}", op.slot);
     case Kind::chmod: return fmt::format("{} {:o}", head, op.mode);
     case Kind::chown: return fmt::format("{} {}:{} flags {}", head, op.uid, op.gid, op.flags);
-    case Kind::utimes: return fmt::format("{} {} {} flags {}", head, op.offset, op.offset2, op.flags);
+    case Kind::utimes:
+      return fmt::format("{} {} {} flags {}", head, op.offset, op.offset2, op.flags);
     case Kind::truncate: return fmt::format("{} {}", head, op.length);
     case Kind::set_flags: return fmt::format("{} {:x} project {}", head, op.flags, op.uid);
     case Kind::getxattr:
     case Kind::removexattr: return fmt::format("{} {}", head, op.name);
-    case Kind::setxattr: return fmt::format("{} {} length {} seed {} flags {}", head, op.name,
-                                            op.length, op.data_seed, op.flags);
+    case Kind::setxattr:
+      return fmt::format("{} {} length {} seed {} flags {}", head, op.name, op.length, op.data_seed,
+                         op.flags);
     case Kind::read: return fmt::format("{} {}+{}", head, op.offset, op.length);
-    case Kind::write: return fmt::format("{} {}+{} seed {}", head, op.offset, op.length,
-                                         op.data_seed);
-    case Kind::fallocate: return fmt::format("{} {}+{} mode {}", head, op.offset, op.length,
-                                             op.flags);
+    case Kind::write:
+      return fmt::format("{} {}+{} seed {}", head, op.offset, op.length, op.data_seed);
+    case Kind::fallocate:
+      return fmt::format("{} {}+{} mode {}", head, op.offset, op.length, op.flags);
     case Kind::lseek: return fmt::format("{} {} whence {}", head, op.offset, op.flags);
-    case Kind::copy_range: return fmt::format("{} {}+{} to {} {}", head, op.offset, op.length,
-                                              op.path2, op.offset2);
+    case Kind::copy_range:
+      return fmt::format("{} {}+{} to {} {}", head, op.offset, op.length, op.path2, op.offset2);
     case Kind::fsync: return fmt::format("{} data_only {}", head, op.flags);
     default: return head;
   }

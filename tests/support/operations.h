@@ -3,9 +3,10 @@
 // Operations of a filesystem as values: they can be generated from a seed, printed, left out one by
 // one (shrink.h) and performed on anything that has the operations of ReferenceModel.
 //
-// An operation names what it works on by a path ("/a/b") or by a slot ("@3", an inode that an earlier
-// operation opened and holds, perhaps without a name by now; "@3/x" is a name in a held directory).
-// Nothing in it depends on earlier answers, so any part of a list of operations is a list too.
+// An operation names what it works on by a path ("/a/b") or by a slot ("@3", an inode that an
+// earlier operation opened and holds, perhaps without a name by now; "@3/x" is a name in a held
+// directory). Nothing in it depends on earlier answers, so any part of a list of operations is a
+// list too.
 //
 // Thread rules: as an int.
 #pragma once
@@ -25,18 +26,46 @@ using Slots = std::array<Inode, kSlots>;  // 0: empty
 
 struct Op {
   enum class Kind : uint8_t {
-    mknod, mkdir, symlink, link, unlink, rmdir, rename, tmpfile, open, release, readlink, readdir,
-    getattr, chmod, chown, utimes, truncate, set_flags, getxattr, setxattr, removexattr, listxattr,
-    read, write, fallocate, lseek, copy_range, fsync, sync, reopen, crash,
+    mknod,
+    mkdir,
+    symlink,
+    link,
+    unlink,
+    rmdir,
+    rename,
+    tmpfile,
+    open,
+    release,
+    readlink,
+    readdir,
+    getattr,
+    chmod,
+    chown,
+    utimes,
+    truncate,
+    set_flags,
+    getxattr,
+    setxattr,
+    removexattr,
+    listxattr,
+    read,
+    write,
+    fallocate,
+    lseek,
+    copy_range,
+    fsync,
+    sync,
+    reopen,
+    crash,
   };
   Kind kind = Kind::getattr;
-  std::string path, path2;   // rename, link, copy_range: from, to. symlink: path2 is the target
-  std::string name;          // of an extended attribute
+  std::string path, path2;  // rename, link, copy_range: from, to. symlink: path2 is the target
+  std::string name;         // of an extended attribute
   uint64_t offset = 0, offset2 = 0, length = 0;
-  uint64_t data_seed = 0;    // contents of writes and attribute values
+  uint64_t data_seed = 0;  // contents of writes and attribute values
   uint32_t mode = 0, uid = 0, gid = 0;
-  int flags = 0;             // rename, fallocate, lseek, setxattr, fsync (1: data only), readdir (1: plus)
-  size_t slot = 0;           // tmpfile, open, release
+  int flags = 0;    // rename, fallocate, lseek, setxattr, fsync (1: data only), readdir (1: plus)
+  size_t slot = 0;  // tmpfile, open, release
 };
 
 // One line, all of it: "write /a/b 4096+100 seed 17".
@@ -51,19 +80,19 @@ std::vector<std::byte> op_data(const Op& op);
 struct Outcome {
   int error = 0;
   std::string text;
-  Inode created = 0;  // the new inode, where there is one
+  Inode created = 0;      // the new inode, where there is one
   uint64_t count = 0;     // bytes moved
   uint64_t position = 0;  // lseek
 };
 
 struct GeneratorOptions {
-  uint32_t names = 10;                     // different names in a directory
+  uint32_t names = 10;  // different names in a directory
   uint32_t depth_max = 4;
   uint64_t write_bytes_max = 96 * 1024;
-  uint64_t file_bytes_max = 512 * 1024;    // of usual files
-  bool huge_offsets = true;                // now and then far beyond file_bytes_max
+  uint64_t file_bytes_max = 512 * 1024;  // of usual files
+  bool huge_offsets = true;              // now and then far beyond file_bytes_max
   uint32_t percent_fsync = 2;
-  bool reopen = true;                      // close and crash among the operations
+  bool reopen = true;  // close and crash among the operations
   bool bad_arguments = true;
   bool set_flags = true;
 };

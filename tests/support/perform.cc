@@ -118,8 +118,8 @@ class Performer {
     }
     const Place to = place(op.path2);
     if (to.error != 0) return {.error = to.error, .text = {}};
-    return done(fs_.rename(at.parent, at.name, to.parent, to.name,
-                           static_cast<uint32_t>(op.flags)));
+    return done(
+        fs_.rename(at.parent, at.name, to.parent, to.name, static_cast<uint32_t>(op.flags)));
   }
 
   Outcome inquire(const Op& op) {
@@ -201,7 +201,8 @@ class Performer {
         break;
       case Op::Kind::truncate: change.valid = AttributeChange::size_bit; break;
       default:
-        change.valid = bit(4, AttributeChange::atime_now_bit) | bit(8, AttributeChange::mtime_now_bit);
+        change.valid =
+            bit(4, AttributeChange::atime_now_bit) | bit(8, AttributeChange::mtime_now_bit);
         if ((op.flags & 4) == 0) change.valid |= bit(1, AttributeChange::atime_bit);
         if ((op.flags & 8) == 0) change.valid |= bit(2, AttributeChange::mtime_bit);
         break;
@@ -211,7 +212,8 @@ class Performer {
     change.gid = op.gid;
     change.size = op.length;
     change.atime = {static_cast<int64_t>(op.offset), static_cast<uint32_t>(op.offset % 1000000000)};
-    change.mtime = {static_cast<int64_t>(op.offset2), static_cast<uint32_t>(op.offset2 % 999999999)};
+    change.mtime = {static_cast<int64_t>(op.offset2),
+                    static_cast<uint32_t>(op.offset2 % 999999999)};
     return change;
   }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What a filesystem is, said a second time: the operations of fs/volume.h over plain maps in memory,
-// written from the system calls' manual pages and not from the filesystem's code. Random operations
-// are applied to both and every answer is compared; crash tests keep a copy of the model per
-// operation and ask which of them a recovered volume equals.
+// What a filesystem is, said a second time: the operations of fs/volume.h over plain maps in
+// memory, written from the system calls' manual pages and not from the filesystem's code. Random
+// operations are applied to both and every answer is compared; crash tests keep a copy of the model
+// per operation and ask which of them a recovered volume equals.
 //
-// Answers carry errno values. kAnyError means that the call must fail and the manual leaves open how
-// (two errors apply at once). What the model cannot know is told to it beforehand (Hints): the number
-// that the volume gave to a new inode, how far a short copy went, which hole it reported.
+// Answers carry errno values. kAnyError means that the call must fail and the manual leaves open
+// how (two errors apply at once). What the model cannot know is told to it beforehand (Hints): the
+// number that the volume gave to a new inode, how far a short copy went, which hole it reported.
 //
-// A copy of a model shares its nodes with the original until one of them changes: a copy per operation
-// is cheap. An inode lives while it has a name or is held; crash() drops all holds.
+// A copy of a model shares its nodes with the original until one of them changes: a copy per
+// operation is cheap. An inode lives while it has a name or is held; crash() drops all holds.
 //
 // Thread rules: as an int.
 #pragma once

@@ -85,7 +85,8 @@ bool ReferenceModel::zeros_between(const ModelNode& node, uint64_t begin, uint64
     begin = node.content.next_present(begin);
     if (begin >= end) return true;
     const uint64_t in_page = begin % SparseImage::kPageBytes;
-    const auto part = std::span(bytes).first(std::min(SparseImage::kPageBytes - in_page, end - begin));
+    const auto part =
+        std::span(bytes).first(std::min(SparseImage::kPageBytes - in_page, end - begin));
     node.content.read(begin, part);
     if (std::any_of(part.begin(), part.end(), [](std::byte b) { return b != std::byte{0}; })) {
       return false;

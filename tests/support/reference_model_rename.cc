@@ -15,7 +15,11 @@ class ModelRename {
  public:
   ModelRename(ReferenceModel& model, Inode parent, std::string_view name, Inode new_parent,
               std::string_view new_name, uint32_t flags)
-      : model_(model), parent_(parent), new_parent_(new_parent), name_(name), new_name_(new_name),
+      : model_(model),
+        parent_(parent),
+        new_parent_(new_parent),
+        name_(name),
+        new_name_(new_name),
         flags_(flags) {}
 
   Done run() {

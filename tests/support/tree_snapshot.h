@@ -22,7 +22,7 @@ struct TreeEntry {
 
 struct TreeSnapshot {
   std::map<std::string, TreeEntry> paths;  // "/" is the root
-  std::string error;  // what made the walk stop; empty if it was complete
+  std::string error;                       // what made the walk stop; empty if it was complete
 };
 
 TreeSnapshot snapshot(const ReferenceModel& model, bool with_content = true);
@@ -36,6 +36,10 @@ struct TextOptions {
 inline constexpr TextOptions kWithAllTimes{.times = true, .atime = true};
 // One line a path: everything but contents.
 std::string metadata_text(const TreeSnapshot& tree, const TextOptions& options = {});
+
+// The text that `fsck.rvmfs --dump-tree` prints without times. Hashes contents whole: not for huge
+// sparse files.
+std::string canonical_text(const TreeSnapshot& tree);
 
 // The first difference as a sentence, contents included; empty if equal.
 std::string difference(const TreeSnapshot& expected, const TreeSnapshot& actual,

@@ -81,7 +81,9 @@ Answer<std::vector<DirectoryName>> VolumeAnswers::readdir(Inode directory) {
     if (!result) return {done(result).error, {}};
   }
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
-    const auto rank = [](const std::string& name) { return name == "." ? 0 : name == ".." ? 1 : 2; };
+    const auto rank = [](const std::string& name) {
+      return name == "." ? 0 : name == ".." ? 1 : 2;
+    };
     return std::pair(rank(a.name), a.name) < std::pair(rank(b.name), b.name);
   });
   return {0, std::move(names)};
