@@ -28,11 +28,16 @@ Time VolumeCore::now() const {
   return time;
 }
 
-Result<void> VolumeCore::before_write_() {
+Result<void> VolumeCore::check_writable() const {
   if (options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
   if (rvm->failed()) {
     return fs_error(FsErrc::read_only_volume, "read-only since a write of the log failed");
   }
+  return {};
+}
+
+Result<void> VolumeCore::before_write_() {
+  RVM_TRY(check_writable());
   if (rvm->wants_flush()) RVM_TRY(rvm->flush());
   return relieve_memory_();
 }

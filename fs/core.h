@@ -2,11 +2,11 @@
 //
 // The inside of an open volume, shared by the rooms of this folder (not public).
 //
-// Lock order: inode data lock (InodeLocks) -> meta_lock -> allocator's mutex / holds mutex -> librvm.
-// meta_lock: shared for reading the space, exclusive for a transaction. Nothing waits for the device
-// while holding it: operations run inside a rvm::NoWait scope; when a page is missing, the operation
-// is undone, the lock released, the page read, and the operation run again. Therefore an operation's
-// body may run several times, and must not change volatile state before it succeeds
+// Lock order: inode data lock (InodeLocks) -> meta_lock -> allocator's mutex / holds mutex ->
+// librvm. meta_lock: shared for reading the space, exclusive for a transaction. Nothing waits for
+// the device while holding it: operations run inside a rvm::NoWait scope; when a page is missing,
+// the operation is undone, the lock released, the page read, and the operation run again. Therefore
+// an operation's body may run several times, and must not change volatile state before it succeeds
 // (register such changes with Operation::on_success).
 #pragma once
 
@@ -38,8 +38,9 @@ class BlockAllocator;
 // A transaction of the filesystem, handed to the body of run_write.
 struct Operation {
   rvm::Transaction tx;
-  Time now;                                          // one time for the whole operation
-  std::vector<std::function<void(rvm::CommitTicket)>> on_success;  // run under meta_lock after end()
+  Time now;  // one time for the whole operation
+  std::vector<std::function<void(rvm::CommitTicket)>>
+      on_success;  // run under meta_lock after end()
 };
 
 // Shared/exclusive locks for file contents, by inode number.
@@ -68,8 +69,9 @@ class VolumeCore : public rvm::ChunkSource {
   VolumeCore();
   ~VolumeCore() override;
 
-  // Runs `body(Operation&) -> Result<T>` as one transaction under the exclusive meta_lock and commits
-  // it lazily. On error it is aborted. Back-pressure (spool, log, memory) is taken before the lock.
+  // Runs `body(Operation&) -> Result<T>` as one transaction under the exclusive meta_lock and
+  // commits it lazily. On error it is aborted. Back-pressure (spool, log, memory) is taken before
+  // the lock.
   template <typename T>
   Result<T> run_write(const std::function<Result<T>(Operation&)>& body);
   // Runs `body() -> Result<T>` under the shared meta_lock.
@@ -78,16 +80,19 @@ class VolumeCore : public rvm::ChunkSource {
 
   // The clock of the volume; never goes back while the volume is open.
   Time now() const;
+  // Nothing may be changed on a read-only volume, nor after a write of the log failed: not even
+  // data in place. Errors: read_only_volume.
+  Result<void> check_writable() const;
 
   // -- inode items (inode.cc). Call inside run_read / run_write.
-  Result<const format::InodeItem*> inode(Inode number);           // FsErrc::stale if there is none
+  Result<const format::InodeItem*> inode(Inode number);  // FsErrc::stale if there is none
   Result<format::InodeItem*> modify_inode(Operation& op, Inode number);  // declares the whole item
   // Declares and sets only these fields.
   Result<void> touch(Operation& op, Inode number, bool mtime, bool ctime, bool atime);
   static Attributes attributes_of(Inode number, const format::InodeItem& item);
 
-  Result<format::VolumeRoot> root();                              // a copy
-  Result<format::VolumeRoot*> modify_root(Operation& op);         // declares the fixed part
+  Result<format::VolumeRoot> root();                       // a copy
+  Result<format::VolumeRoot*> modify_root(Operation& op);  // declares the fixed part
   static constexpr uint64_t kRootOffset = rvm::format::kRootPageOffset;
 
   // -- holds (holds.cc): how often an inode is known outside. Not persistent.
@@ -98,8 +103,8 @@ class VolumeCore : public rvm::ChunkSource {
   Result<rvm::ChunkPlace> locate(uint64_t index) override;
   Result<rvm::ChunkPlace> grow(rvm::Transaction& tx, uint64_t index) override;
 
-  // -- file contents (extents.cc, file_*.cc). Call inside run_write, with the inode's data lock held.
-  // Frees all data of the inode (extents or inlined items) beyond `size`, in steps: at most
+  // -- file contents (extents.cc, file_*.cc). Call inside run_write, with the inode's data lock
+  // held. Frees all data of the inode (extents or inlined items) beyond `size`, in steps: at most
   // `items_max` items in this transaction; false if something is left to do.
   Result<bool> free_data_beyond(Operation& op, Inode number, uint64_t size, uint32_t items_max);
 

@@ -77,7 +77,7 @@ Result<uint64_t> copy_step(VolumeCore& core, const CopyRange& range, std::span<s
 Result<uint64_t> Volume::copy_file_range(Inode in, uint64_t in_offset, Inode out,
                                          uint64_t out_offset, uint64_t length) {
   VolumeCore& core = *core_;
-  if (core.options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  RVM_TRY(core.check_writable());
   CopyRange range{in, out, in_offset, out_offset, length};
   RVM_ASSIGN(length, core.run_read<uint64_t>([&] { return check(core, range); }));
   std::vector<std::byte> buffer(std::min(length, kCopyStepBytes));

@@ -92,7 +92,7 @@ Result<Attributes> change_size(VolumeCore& core, Inode inode, uint64_t size,
   if (size > format::kFileBytesMax) {
     return fs_error(FsErrc::file_too_big, "behind the largest size", inode);
   }
-  if (core.options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  RVM_TRY(core.check_writable());
   AttributeChange others = rest;
   others.valid &= ~AttributeChange::size_bit;
   std::unique_lock data_lock(core.inode_locks.of(inode));

@@ -47,20 +47,25 @@ class RangeChange {
     if (kind_ == RangeKind::punch) return punch();
     if (grows()) RVM_TRY(prepare_extension(core_, inode_, item_.size, end_));
     RVM_TRY(reserve_holes());
-    if (kind_ == RangeKind::zero) RVM_TRY(zero_what_is_there());
     return commit();
   }
 
  private:
+  // How far the transactions of commit() have come.
+  struct Progress {
+    size_t fresh = 0;     // reserved extents that are the file's
+    uint64_t marked = 0;  // file block before which everything is unwritten
+    bool done = false;
+  };
+
   bool grows() const { return !keep_size_ && end_ > item_.size; }
 
   Result<void> look();
   Result<void> change_item();
   Result<void> reserve_holes();
   Result<void> zero_edges(uint64_t first, uint64_t stop);
-  Result<void> zero_what_is_there();
   Result<void> commit();
-  Result<size_t> commit_step(Operation& op, size_t next, uint32_t weight_max);
+  Result<Progress> commit_step(Operation& op, Progress before, uint32_t weight_max);
   Result<void> punch();
   Result<bool> punch_step(Operation& op, uint64_t first, uint64_t stop, uint32_t weight_max);
 
@@ -133,45 +138,43 @@ Result<void> RangeChange::zero_edges(uint64_t first, uint64_t stop) {
   return zero_in_block(core_, inode_, stop * kBlockBytes, end_);
 }
 
-// Whole blocks become unwritten: their bytes need not be written, and they stay the file's.
-Result<void> RangeChange::zero_what_is_there() {
-  const uint64_t stop = end_ / kBlockBytes;
-  uint64_t first = blocks_up(begin_);
-  RVM_TRY(zero_edges(first, stop));
-  while (first < stop) {
-    RVM_ASSIGN(first, run_step<uint64_t>(core_, [&](Operation& op, uint32_t weight_max) {
-                 return map_.mark(op, first, stop, true, weight_max);
-               }));
-  }
-  return {};
-}
-
+// Holes get the reserved blocks. To be zeroed, whole blocks become unwritten: their bytes need not
+// be written, and they stay the file's. Nearly always this is one transaction. Edges come after it,
+// so that a call that is refused for want of space has changed nothing.
 Result<void> RangeChange::commit() {
-  size_t next = 0;
-  do {
-    RVM_ASSIGN(next, run_step<size_t>(core_, [&](Operation& op, uint32_t weight_max) {
-                 return commit_step(op, next, weight_max);
+  Progress progress{0, blocks_up(begin_), false};
+  while (!progress.done) {
+    RVM_ASSIGN(progress, run_step<Progress>(core_, [&](Operation& op, uint32_t weight_max) {
+                 return commit_step(op, progress, weight_max);
                }));
-    fresh_.keep(next);
-  } while (next < fresh_.extents().size());
-  return {};
+    fresh_.keep(progress.fresh);
+  }
+  if (kind_ != RangeKind::zero) return {};
+  return zero_edges(blocks_up(begin_), end_ / kBlockBytes);
 }
 
 // The last step sets size and times.
-Result<size_t> RangeChange::commit_step(Operation& op, size_t next, uint32_t weight_max) {
-  RVM_ASSIGN(const FreshBlocks::Committed done, fresh_.commit(op, map_, next, true, weight_max));
-  const bool is_last = done.next == fresh_.extents().size();
+Result<RangeChange::Progress> RangeChange::commit_step(Operation& op, Progress before,
+                                                       uint32_t weight_max) {
+  RVM_ASSIGN(const FreshBlocks::Committed committed,
+             fresh_.commit(op, map_, before.fresh, true, weight_max));
+  Progress after{committed.next, before.marked, committed.next == fresh_.extents().size()};
+  const uint64_t stop = end_ / kBlockBytes;
+  if (kind_ == RangeKind::zero && after.done && after.marked < stop) {
+    RVM_ASSIGN(after.marked, map_.mark(op, before.marked, stop, true, weight_max));
+    after.done = after.marked >= stop;
+  }
   RVM_TRY(drop_privileges(op, core_, inode_, false));
   RVM_ASSIGN(InodeItem * item,
              modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), kItemTimesEnd));
-  item->blocks += done.blocks;
-  if (is_last && grows()) {
+  item->blocks += committed.blocks;
+  if (after.done && grows()) {
     item->size = end_;
     op.tx.order_after_device_writes();
   }
-  if (is_last) set_mtime(*item, op.now);
-  if (is_last) set_ctime(*item, op.now);
-  return done.next;
+  if (after.done) set_mtime(*item, op.now);
+  if (after.done) set_ctime(*item, op.now);
+  return after;
 }
 
 Result<void> RangeChange::punch() {
@@ -179,12 +182,11 @@ Result<void> RangeChange::punch() {
   uint64_t stop = end_ / kBlockBytes;
   // Nothing behind the end of the file in its last block is worth keeping.
   if (end_ >= item_.size) stop = std::max(stop, blocks_up(item_.size));
-  RVM_TRY(zero_edges(first, stop));
   for (;;) {
     RVM_ASSIGN(const bool done, run_step<bool>(core_, [&](Operation& op, uint32_t weight_max) {
                  return punch_step(op, first, stop, weight_max);
                }));
-    if (done) return {};
+    if (done) return zero_edges(first, stop);
   }
 }
 
@@ -222,7 +224,7 @@ Result<RangeKind> kind_of(int mode) {
 
 Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t length) {
   VolumeCore& core = *core_;
-  if (core.options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  RVM_TRY(core.check_writable());
   RVM_TRY(core.run_read<void>([&]() -> Result<void> {
     RVM_TRY(file_item(core, inode));
     return {};

@@ -68,9 +68,10 @@ class WriteStep {
     }
     RVM_TRY(reserve());
     if (offset_ > plan_.item.size) RVM_TRY(zero_gap(core_, plan_.beyond));
-    RVM_TRY(write_data());
+    RVM_TRY(write_unseen());
     if (needs_commit()) RVM_TRY(commit());
     fresh_.keep(fresh_.extents().size());
+    RVM_TRY(overwrite());
     return data_.size();
   }
 
@@ -81,7 +82,8 @@ class WriteStep {
 
   Result<void> plan();
   Result<void> reserve();
-  Result<void> write_data();
+  Result<void> write_unseen();
+  Result<void> overwrite();
   Result<void> commit();
   Result<void> commit_body(Operation& op);
   Result<size_t> write_to_item();
@@ -142,14 +144,28 @@ Result<void> WriteStep::reserve() {
   return {};
 }
 
-Result<void> WriteStep::write_data() {
+// What nobody can read before the commit: fresh and unwritten blocks, and bytes behind the end.
+Result<void> WriteStep::write_unseen() {
+  const uint64_t skipped =
+      std::min<uint64_t>(data_.size(), plan_.item.size - std::min(plan_.item.size, offset_));
   for (const Extent& piece : plan_.pieces) {
     if (piece.is_hole()) continue;
     RVM_TRY(piece.unwritten ? write_blocks(core_, piece, offset_, data_)
-                            : write_part(core_, piece, offset_, data_));
+                            : write_part(core_, piece, offset_ + skipped, data_.subspan(skipped)));
   }
   for (const Extent& extent : fresh_.extents()) {
     RVM_TRY(write_blocks(core_, extent, offset_, data_));
+  }
+  return {};
+}
+
+// What can be read already. Comes last, so that a write that is refused for want of space has
+// changed nothing.
+Result<void> WriteStep::overwrite() {
+  if (offset_ >= plan_.item.size) return {};
+  const auto seen = data_.first(std::min<uint64_t>(data_.size(), plan_.item.size - offset_));
+  for (const Extent& piece : plan_.pieces) {
+    if (piece.is_data()) RVM_TRY(write_part(core_, piece, offset_, seen));
   }
   return {};
 }
@@ -209,7 +225,7 @@ Result<size_t> write_step(VolumeCore& core, Inode inode, uint64_t offset,
 Result<size_t> Volume::write(Inode inode, uint64_t offset, std::span<const std::byte> in,
                              bool kill_suid_gid) {
   VolumeCore& core = *core_;
-  if (core.options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  RVM_TRY(core.check_writable());
   if (offset >= format::kFileBytesMax || in.size() > format::kFileBytesMax - offset) {
     if (!in.empty()) return fs_error(FsErrc::file_too_big, "behind the largest size", inode);
   }

@@ -110,13 +110,15 @@ Result<Batch> collect_and_hold(VolumeCore& core, Inode directory, uint64_t cooki
 Result<void> Volume::readdir(Inode directory, uint64_t cookie, bool plus,
                              const std::function<bool(const DirectoryItem&)>& sink) {
   VolumeCore& core = *core_;
-  // An access time that cannot be written is no reason not to read; what is behind it (a failed
-  // log, a damaged inode) shows itself to those whom it concerns.
-  if (cookie == 0) static_cast<void>(update_atime(core, directory));
+  bool from_start = cookie == 0;
   for (;;) {
     RVM_ASSIGN(const Batch batch, core.run_read<Batch>([&]() {
       return collect_and_hold(core, directory, cookie, plus);
     }));
+    // An access time that cannot be written is no reason not to read; what is behind it (a failed
+    // log, a damaged inode) shows itself to those whom it concerns.
+    if (from_start) static_cast<void>(update_atime(core, directory));
+    from_start = false;
     bool wants_more = true;
     for (const Collected& entry : batch.entries) {
       if (wants_more) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// An open rvmfs volume: every operation of the filesystem, in process, without FUSE. Names follow the
-// system calls. Each namespace or attribute operation is one transaction and commits lazily; fsync,
-// sync, the commit interval and close make everything before them durable, in order.
+// An open rvmfs volume: every operation of the filesystem, in process, without FUSE. Names follow
+// the system calls. Each namespace or attribute operation is one transaction and commits lazily;
+// fsync, sync, the commit interval and close make everything before them durable, in order.
 //
 // Permission checks are the kernel's (default_permissions); the volume enforces what the kernel
 // cannot know: immutable and append-only flags, read-only state, limits.
@@ -52,8 +52,16 @@ struct Attributes {
 // What setattr changes. Times "now" are resolved by the volume.
 struct AttributeChange {
   enum : uint32_t {
-    mode_bit = 1, uid_bit = 2, gid_bit = 4, size_bit = 8, atime_bit = 16, mtime_bit = 32,
-    atime_now_bit = 64, mtime_now_bit = 128, ctime_bit = 256, kill_suid_gid_bit = 512,
+    mode_bit = 1,
+    uid_bit = 2,
+    gid_bit = 4,
+    size_bit = 8,
+    atime_bit = 16,
+    mtime_bit = 32,
+    atime_now_bit = 64,
+    mtime_now_bit = 128,
+    ctime_bit = 256,
+    kill_suid_gid_bit = 512,
   };
   uint32_t valid = 0;
   uint32_t mode = 0, uid = 0, gid = 0;
@@ -69,7 +77,7 @@ struct Caller {
 struct DirectoryItem {
   uint64_t cookie;  // pass it to readdir to go on behind this entry
   Inode inode;
-  uint8_t type;     // DT_*
+  uint8_t type;  // DT_*
   std::string_view name;
   const Attributes* attributes;  // with readdirplus, except for "." and ".." and damaged inodes
 };
@@ -81,19 +89,19 @@ struct VolumeStatus {
 
 struct MountOptions {
   bool read_only = false;
-  uint32_t commit_seconds = 1;    // 0: no timer; fsync, close and size still commit
-  bool count_lookups = false;     // entry-returning operations hold the inode (FUSE)
+  uint32_t commit_seconds = 1;  // 0: no timer; fsync, close and size still commit
+  bool count_lookups = false;   // entry-returning operations hold the inode (FUSE)
   enum class Atime : uint8_t { relatime, noatime, strictatime } atime = Atime::relatime;
   uint64_t metadata_bytes_max = 256ull << 20;
-  bool background = true;         // threads: commit timer, truncation, discards. Off in tests.
-  bool discard = true;            // give freed blocks back to the host
+  bool background = true;  // threads: commit timer, truncation, discards. Off in tests.
+  bool discard = true;     // give freed blocks back to the host
   rvm::Tuning tuning;
-  std::function<Time()> clock;    // default: CLOCK_REALTIME
+  std::function<Time()> clock;  // default: CLOCK_REALTIME
 };
 
 struct FormatOptions {
-  uint64_t volume_bytes = 0;      // nominal size; for devices of fixed size at most theirs
-  uint64_t log_bytes = 0;         // 0: by the size of the volume
+  uint64_t volume_bytes = 0;  // nominal size; for devices of fixed size at most theirs
+  uint64_t log_bytes = 0;     // 0: by the size of the volume
   std::string label;
   uint8_t uuid[16] = {};
   uint64_t name_hash_seed = 0;
@@ -142,13 +150,13 @@ class Volume {
   // flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT of rename(2).
   Result<void> rename(Inode parent, std::string_view name, Inode new_parent,
                       std::string_view new_name, uint32_t flags);
-  // An inode without a name (O_TMPFILE); held if count_lookups. If nobody holds and then forgets it, it
-  // stays until close.
+  // An inode without a name (O_TMPFILE); held if count_lookups. If nobody holds and then forgets
+  // it, it stays until close.
   Result<Attributes> tmpfile(Inode parent, uint32_t mode, Caller caller);
   Result<std::string> readlink(Inode inode);
   // Calls `sink` for entries behind `cookie` (0: from the start; "." and ".." included) until it
-  // returns false. An entry for which it returned false was not consumed. `plus`: with attributes (and
-  // a hold if count_lookups, for entries that were consumed).
+  // returns false. An entry for which it returned false was not consumed. `plus`: with attributes
+  // (and a hold if count_lookups, for entries that were consumed).
   Result<void> readdir(Inode directory, uint64_t cookie, bool plus,
                        const std::function<bool(const DirectoryItem&)>& sink);
 
@@ -167,7 +175,8 @@ class Volume {
   // kill_suid_gid: clear setuid/setgid as write(2) by an unprivileged caller does.
   Result<size_t> write(Inode inode, uint64_t offset, std::span<const std::byte> in,
                        bool kill_suid_gid = false);
-  // mode: 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE]; else not_supported.
+  // mode: 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE]; else
+  // not_supported.
   Result<void> fallocate(Inode inode, int mode, uint64_t offset, uint64_t length);
   Result<uint64_t> lseek(Inode inode, uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
   Result<uint64_t> copy_file_range(Inode in, uint64_t in_offset, Inode out, uint64_t out_offset,

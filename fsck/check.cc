@@ -34,8 +34,10 @@ void check_root(CheckState& state) {
   const format::VolumeRoot& root = state.root;
   const uint64_t blocks = state.super.volume_bytes / format::kBlockBytes;
   if (root.blocks_total != blocks) {
-    state.report.add(FindingId::root_blocks_total, "it says {} blocks, the superblock {}",
-                     root.blocks_total, blocks);
+    // Growing writes the superblocks first.
+    state.report.add(root.blocks_total < blocks ? FindingId::root_growth_unfinished
+                                                : FindingId::root_blocks_total,
+                     "it says {} blocks, the superblock {}", root.blocks_total, blocks);
     state.repairs.blocks_total = blocks;
     state.root.blocks_total = blocks;
   }

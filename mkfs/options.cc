@@ -99,9 +99,12 @@ void describe_options(CLI::App& app, Raw& raw, CommandLine& command) {
   app.add_flag("-K,--no-discard", command.keep_blocks, "Do not give old blocks back to the host");
   app.add_flag("-f,--force", command.force,
                "Overwrite what is there; given twice, also what is mounted");
-  app.add_option("-O,--features", raw.features, "Features to turn on or (^) off")->delimiter(',');
+  app.add_option("-O,--features", raw.features, "Features to turn on or (^) off")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("-E,--extended", raw.extended, "log_size=SIZE, root_owner=UID:GID")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("-d,--populate", command.populate_from, "Copy this folder into the new volume");
 }
 

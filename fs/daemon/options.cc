@@ -163,7 +163,7 @@ struct CommandLine {
 
 std::string finish(CommandLine& line) {
   for (const std::string& list : line.lists) {
-    const std::string wrong = apply_mount_options(list, line.options);
+    std::string wrong = apply_mount_options(list, line.options);
     if (!wrong.empty()) return wrong;
   }
   if (line.single_thread) line.options.workers = 1;
@@ -186,7 +186,7 @@ std::string apply_mount_options(std::string_view list, Options& options) {
     } else if (i < list.size() && list[i] != ',') {
       option += list[i];
     } else if (!option.empty()) {
-      const std::string wrong = apply_one(option, options);
+      std::string wrong = apply_one(option, options);
       if (!wrong.empty()) return wrong;
       option.clear();
     }

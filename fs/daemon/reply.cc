@@ -16,7 +16,7 @@ namespace {
 constexpr blksize_t kBlockSize = 4096;
 
 timespec to_timespec(const Time& time) {
-  return {static_cast<time_t>(time.seconds), static_cast<long>(time.nanoseconds)};
+  return {static_cast<time_t>(time.seconds), static_cast<int64_t>(time.nanoseconds)};
 }
 
 void init(void* userdata, fuse_conn_info* connection) {

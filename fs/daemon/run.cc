@@ -157,8 +157,10 @@ class Mount {
         break;
       }
     }
-    if (!announced) say(Level::error, "{}: the mount never answered", options_.mount_point);
-    return announced;
+    // It may have been unmounted as soon as it answered.
+    if (session.ready()) return background.detach(), true;
+    say(Level::error, "{}: the mount never answered", options_.mount_point);
+    return false;
   }
 
   static void wait(const Session& session, const SignalEvents& signals) {

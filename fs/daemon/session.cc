@@ -25,7 +25,7 @@ namespace {
 // The largest write (1 MiB) and the headers before it.
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kBufferBytes = (1 << 20) + kPageBytes;
-constexpr long kStopRetryNanoseconds = 2'000'000;
+constexpr int64_t kStopRetryNanoseconds = 2'000'000;
 
 Error system_error(const char* what) { return Error{rvm::Errc::io, errno, 0, what}; }
 
@@ -89,11 +89,11 @@ Session::~Session() {
 
 Result<std::unique_ptr<Session>> Session::mount(SessionSettings settings, MountState& state) {
   std::unique_ptr<Session> session(new Session(std::move(settings), state));
-  RVM_TRY(session->open_());
+  RVM_TRY(session->attach());
   return session;
 }
 
-Result<void> Session::open_() {
+Result<void> Session::attach() {
   state_.session = this;
   event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_fd_ < 0) return system_error("eventfd");
@@ -110,8 +110,8 @@ Result<void> Session::open_() {
   }
   mounted_ = true;
   fuse_custom_io io{};
-  io.read = read_;
-  io.writev = write_;
+  io.read = on_read;
+  io.writev = on_write;
   const int result = fuse_session_custom_io(fuse_, &io, fuse_session_fd(fuse_));
   if (result != 0) return Error{rvm::Errc::io, abs(result), 0, "cannot take over the FUSE session"};
   return {};
@@ -119,7 +119,7 @@ Result<void> Session::open_() {
 
 Result<void> Session::start() {
   const std::lock_guard lock(workers_mutex_);
-  if (!spawn_()) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
+  if (!spawn()) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
   return {};
 }
 
@@ -129,7 +129,7 @@ void Session::clear_event() const {
   [[maybe_unused]] const ssize_t ignored = read(event_fd_, &count, sizeof count);
 }
 
-void Session::notify_() const {
+void Session::notify() const {
   const uint64_t one = 1;
   // Cannot fail but for a full counter, which is readable anyway.
   [[maybe_unused]] const ssize_t ignored = write(event_fd_, &one, sizeof one);
@@ -157,13 +157,13 @@ void Session::stop() {
   workers_.clear();
 }
 
-bool Session::spawn_() {
+bool Session::spawn() {
   if (workers_.size() >= settings_.workers || stopping_) return true;
   auto worker = std::make_unique<Worker>();
   Worker& self = *worker;
   ++idle_;
   try {
-    self.thread = std::thread([this, &self] { serve_(self); });
+    self.thread = std::thread([this, &self] { serve(self); });
   } catch (const std::system_error&) {
     --idle_;
     return false;
@@ -172,7 +172,7 @@ bool Session::spawn_() {
   return true;
 }
 
-int Session::channel_() {
+int Session::open_channel() {
   const int shared = fuse_session_fd(fuse_);
   if (!settings_.clone_fd) return shared;
   const int own = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -183,16 +183,16 @@ int Session::channel_() {
   return shared;
 }
 
-void Session::serve_(Worker& self) {
+void Session::serve(Worker& self) {
   const Buffer buffer = make_buffer();
-  const int fd = channel_();
+  const int fd = open_channel();
   size_t bytes = 0;
-  while (buffer && receive_(fd, buffer.get(), bytes)) {
+  while (buffer && receive(fd, buffer.get(), bytes)) {
     if (--idle_ == 0) {
       const std::lock_guard lock(workers_mutex_);
-      spawn_();  // without another thread, this one serves on
+      spawn();  // without another thread, this one serves on
     }
-    dispatch_(fd, buffer.get(), bytes);
+    dispatch(fd, buffer.get(), bytes);
     ++idle_;
   }
   if (fd != fuse_session_fd(fuse_)) close(fd);
@@ -202,10 +202,10 @@ void Session::serve_(Worker& self) {
   if (!buffer) say(Level::warning, "no memory for a request buffer");
   if (!buffer && idle_ > 0) return;
   ended_ = true;
-  notify_();
+  notify();
 }
 
-bool Session::receive_(int fd, std::byte* buffer, size_t& bytes) {
+bool Session::receive(int fd, std::byte* buffer, size_t& bytes) {
   while (!stopping_ && !ended_) {
     const ssize_t result = read(fd, buffer, kBufferBytes);
     if (result >= static_cast<ssize_t>(sizeof(fuse_in_header))) {
@@ -223,7 +223,7 @@ bool Session::receive_(int fd, std::byte* buffer, size_t& bytes) {
   return false;
 }
 
-void Session::dispatch_(int fd, std::byte* buffer, size_t bytes) {
+void Session::dispatch(int fd, std::byte* buffer, size_t bytes) {
   RawRequest request;
   request.fd = fd;
   memcpy(&request.header, buffer, sizeof request.header);
@@ -237,19 +237,19 @@ void Session::dispatch_(int fd, std::byte* buffer, size_t bytes) {
   fuse_session_process_buf(fuse_, &buf);
 }
 
-ssize_t Session::read_(int fd, void* buffer, size_t bytes, void*) {
-  return read(fd, buffer, bytes);  // libfuse wants one; receive_ reads instead
+ssize_t Session::on_read(int fd, void* buffer, size_t bytes, void*) {
+  return read(fd, buffer, bytes);  // libfuse wants one; receive() reads instead
 }
 
-ssize_t Session::write_(int fd, iovec* parts, int count, void* userdata) {
+ssize_t Session::on_write(int fd, iovec* parts, int count, void* userdata) {
   MountState& state = *static_cast<MountState*>(userdata);
   const RawRequest& request = current_request();
   if (request.fd >= 0) fd = request.fd;  // a cloned descriptor takes the replies to its requests
   if (request.header.opcode != FUSE_INIT) return writev(fd, parts, count);
-  return write_init_reply_(fd, parts, count, state);
+  return send_init_reply(fd, parts, count, state);
 }
 
-ssize_t Session::write_init_reply_(int fd, iovec* parts, int count, MountState& state) {
+ssize_t Session::send_init_reply(int fd, iovec* parts, int count, MountState& state) {
   fuse_out_header header{};
   fuse_init_out body{};
   memcpy(&header, parts[0].iov_base, sizeof header);
@@ -262,7 +262,7 @@ ssize_t Session::write_init_reply_(int fd, iovec* parts, int count, MountState& 
   const ssize_t result = writev(fd, edited, 2);
   if (result >= 0 && body.major == FUSE_KERNEL_VERSION) {
     state.session->ready_ = true;
-    state.session->notify_();
+    state.session->notify();
   }
   return result;
 }

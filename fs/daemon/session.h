@@ -66,17 +66,17 @@ class Session {
   };
 
   Session(SessionSettings settings, MountState& state);
-  Result<void> open_();
-  static ssize_t read_(int fd, void* buffer, size_t bytes, void* userdata);
-  static ssize_t write_(int fd, iovec* parts, int count, void* userdata);
-  static ssize_t write_init_reply_(int fd, iovec* parts, int count, MountState& state);
+  Result<void> attach();
+  static ssize_t on_read(int fd, void* buffer, size_t bytes, void* userdata);
+  static ssize_t on_write(int fd, iovec* parts, int count, void* userdata);
+  static ssize_t send_init_reply(int fd, iovec* parts, int count, MountState& state);
 
-  bool spawn_();  // false: the host gave no thread
-  void serve_(Worker& self);
-  int channel_();                                           // the descriptor for one worker
-  bool receive_(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
-  void dispatch_(int fd, std::byte* buffer, size_t bytes);
-  void notify_() const;
+  bool spawn();  // false: the host gave no thread
+  void serve(Worker& self);
+  int open_channel();                                      // the descriptor for one worker
+  bool receive(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
+  void dispatch(int fd, std::byte* buffer, size_t bytes);
+  void notify() const;
 
   SessionSettings settings_;
   MountState& state_;

@@ -2,9 +2,9 @@
 //
 // Forcing the spool to the log: group commit, the commit point, room in the log.
 //
-// One thread leads at a time. It detaches the spool, writes it as one atomic group of units, and wakes
-// everybody whose request was issued before it detached; they shared its write. Requests that came
-// later elect the next leader.
+// One thread leads at a time. It detaches the spool, writes it as one atomic group of units, and
+// wakes everybody whose request was issued before it detached; they shared its write. Requests that
+// came later elect the next leader.
 //
 // A unit is written and flushed before the next one is begun (rvm/log_format.h says why). The flush
 // of the group's last unit is the commit of every transaction in it.
@@ -145,7 +145,8 @@ Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t tran
   return {};
 }
 
-// Publishes a durable group: the new tail and its dirty pages become visible to truncation together.
+// Publishes a durable group: the new tail and its dirty pages become visible to truncation
+// together.
 void Rvm::Impl::group_written(const Spool& batch, const LogPosition& end) {
   groups.push_back({tail.lsn, tail.sequence, tail.previous_bytes});
   const uint64_t group_lsn = std::exchange(tail, end).lsn;

@@ -5,12 +5,12 @@
 //
 // Lock order: truncate_mutex -> mutex. Nothing waits for a device while holding `mutex`.
 // A force has one leader at a time (force_running); a leader that finds the log full takes
-// truncate_mutex. A truncation never waits for a force while holding truncate_mutex: so the two cannot
-// wait for each other.
+// truncate_mutex. A truncation never waits for a force while holding truncate_mutex: so the two
+// cannot wait for each other.
 //
-// Life of a page: not resident -> resident and clean -> (modify) has uncommitted bytes -> (end) has a
-// SpoolPage -> (detached by a force) in flight -> dirty, with the LSN of the oldest log group that
-// home lacks -> (truncation) clean -> (reclaim) not resident.
+// Life of a page: not resident -> resident and clean -> (modify) has uncommitted bytes -> (end) has
+// a SpoolPage -> (detached by a force) in flight -> dirty, with the LSN of the oldest log group
+// that home lacks -> (truncation) clean -> (reclaim) not resident.
 #pragma once
 
 #include <atomic>
@@ -93,8 +93,8 @@ struct TransactionState {
 // A place between two groups of the log.
 struct LogPosition {
   uint64_t lsn = 0;
-  uint64_t sequence = 1;         // of the unit that begins here
-  uint32_t previous_bytes = 0;   // of the unit that ends here
+  uint64_t sequence = 1;        // of the unit that begins here
+  uint32_t previous_bytes = 0;  // of the unit that ends here
 };
 
 struct Rvm::Impl {

@@ -30,7 +30,8 @@ uint32_t journal_pages_for(uint64_t log_bytes) {
 
 uint64_t record_bytes_for(uint64_t log_bytes, uint32_t journal_pages, uint32_t block_bytes) {
   return round_down(
-      log_bytes - 2 * format::kStatusBytes - (1 + uint64_t{journal_pages}) * kPageBytes, block_bytes);
+      log_bytes - 2 * format::kStatusBytes - (1 + uint64_t{journal_pages}) * kPageBytes,
+      block_bytes);
 }
 
 bool sane(const StatusBlock& s) {
@@ -45,8 +46,8 @@ std::vector<std::byte> serialize(StatusBlock block, const std::vector<SegmentNam
   std::vector<std::byte> bytes(format::kStatusBytes);
   size_t used = sizeof(StatusBlock);
   for (const SegmentName& segment : segments) {
-    store(std::span(bytes), format::SegmentEntry{segment.id, static_cast<uint32_t>(segment.name.size())},
-          used);
+    store(std::span(bytes),
+          format::SegmentEntry{segment.id, static_cast<uint32_t>(segment.name.size())}, used);
     used += sizeof(format::SegmentEntry);
     std::memcpy(bytes.data() + used, segment.name.data(), segment.name.size());
     used += round_up(segment.name.size(), 8);
@@ -69,7 +70,8 @@ uint64_t serialized_bytes(const std::vector<SegmentName>& segments) {
   return used;
 }
 
-bool parse_segments(std::span<const std::byte> bytes, uint32_t count, std::vector<SegmentName>& out) {
+bool parse_segments(std::span<const std::byte> bytes, uint32_t count,
+                    std::vector<SegmentName>& out) {
   size_t at = sizeof(StatusBlock);
   for (uint32_t i = 0; i < count; ++i) {
     if (!within(at, sizeof(format::SegmentEntry), bytes.size())) return false;
@@ -88,7 +90,8 @@ std::optional<ParsedStatus> parse(std::span<std::byte> bytes, bool& skew, bool& 
   auto block = load<StatusBlock>(bytes);
   if (block.magic != format::kStatusMagic) return std::nullopt;
   magic = true;
-  if (block.bytes_used < sizeof(StatusBlock) || block.bytes_used > bytes.size()) return std::nullopt;
+  if (block.bytes_used < sizeof(StatusBlock) || block.bytes_used > bytes.size())
+    return std::nullopt;
   const uint64_t hash = block.hash;
   block.hash = 0;
   store(bytes, block);
@@ -112,7 +115,8 @@ uint64_t random_generation() {
   return value >> 1;  // room to grow
 }
 
-// With a chosen generation, units of an earlier log at this place could look like units of the new one.
+// With a chosen generation, units of an earlier log at this place could look like units of the new
+// one.
 Result<void> wipe(Device& device, const LogOptions& options) {
   if (device.can_grow()) return device.discard(options.offset, options.length);
   const std::vector<std::byte> zeros(1 << 20);
@@ -140,8 +144,7 @@ Result<void> LogArea::create(Device& device, const LogOptions& options) {
   status.log_bytes = options.length;
   status.block_bytes = options.block_bytes;
   status.journal_pages = journal_pages_for(options.length);
-  status.record_bytes =
-      record_bytes_for(options.length, status.journal_pages, options.block_bytes);
+  status.record_bytes = record_bytes_for(options.length, status.journal_pages, options.block_bytes);
   status.generation = options.generation != 0 ? options.generation : random_generation();
   status.head_sequence = 1;
   const std::vector<std::byte> bytes = serialize(status, {});

@@ -66,8 +66,8 @@ void UnitBuilder::add(const void* region, const Geometry& geometry, RecordType t
       piece = std::min(length, round_down(unit_bytes_max_ - used() - overhead, 8));
       payload_bytes_ += piece;
     }
-    const RecordHeader header{static_cast<uint16_t>(type), 0, region_index(region, geometry), offset,
-                              piece};
+    const RecordHeader header{static_cast<uint16_t>(type), 0, region_index(region, geometry),
+                              offset, piece};
     const size_t at = records_.size();
     const uint64_t stored = type == RecordType::bytes ? round_up(piece, 8) : 0;
     records_.resize(at + sizeof(header) + stored);
@@ -115,8 +115,7 @@ Result<UnitState> UnitReader::read(uint64_t lsn, uint64_t end_lsn, uint64_t sequ
   RVM_TRY(area_.read(lsn, unit.bytes));
   unit.header = load<UnitHeader>(unit.bytes);
   const UnitHeader& header = unit.header;
-  if (header.magic != format::kUnitMagic || header.generation != generation_ ||
-      header.lsn != lsn ||
+  if (header.magic != format::kUnitMagic || header.generation != generation_ || header.lsn != lsn ||
       (sequence != 0 ? header.sequence != sequence : header.sequence < sequence_min)) {
     return UnitState::absent;
   }

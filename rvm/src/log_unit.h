@@ -95,8 +95,8 @@ struct Record {
   const std::byte* bytes;  // type bytes only
 };
 
-// Calls `sink` for every record of a valid unit, in order. Errors: damaged_log when the unit's inside
-// contradicts itself (its hash matched: written by a broken or hostile writer).
+// Calls `sink` for every record of a valid unit, in order. Errors: damaged_log when the unit's
+// inside contradicts itself (its hash matched: written by a broken or hostile writer).
 Result<void> for_each_record(const ReadUnit& unit,
                              const std::function<Result<void>(const Record&)>& sink);
 

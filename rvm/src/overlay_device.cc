@@ -25,14 +25,15 @@ class OverlayDevice : public Device {
       return Error{Errc::out_of_range, 0, offset, "reading beyond the end of the device"};
     }
     const std::lock_guard lock(mutex_);
-    return each_piece(offset, out.size(), [&](uint64_t page, uint64_t at, uint64_t count,
-                                              uint64_t done) -> Result<void> {
-      if (const auto found = pages_.find(page); found != pages_.end()) {
-        std::memcpy(out.data() + done, found->second->data() + at, count);
-        return {};
-      }
-      return read_base(page * kPageBytes + at, out.subspan(done, count));
-    });
+    return each_piece(
+        offset, out.size(),
+        [&](uint64_t page, uint64_t at, uint64_t count, uint64_t done) -> Result<void> {
+          if (const auto found = pages_.find(page); found != pages_.end()) {
+            std::memcpy(out.data() + done, found->second->data() + at, count);
+            return {};
+          }
+          return read_base(page * kPageBytes + at, out.subspan(done, count));
+        });
   }
 
   Result<void> write(uint64_t offset, std::span<const std::byte> in) override {
@@ -41,12 +42,13 @@ class OverlayDevice : public Device {
     }
     const std::lock_guard lock(mutex_);
     size_ = std::max(size_.load(), offset + in.size());
-    return each_piece(offset, in.size(), [&](uint64_t page, uint64_t at, uint64_t count,
-                                             uint64_t done) -> Result<void> {
-      RVM_ASSIGN(Page * copy, own_page(page));
-      std::memcpy(copy->data() + at, in.data() + done, count);
-      return {};
-    });
+    return each_piece(
+        offset, in.size(),
+        [&](uint64_t page, uint64_t at, uint64_t count, uint64_t done) -> Result<void> {
+          RVM_ASSIGN(Page * copy, own_page(page));
+          std::memcpy(copy->data() + at, in.data() + done, count);
+          return {};
+        });
   }
 
   Result<void> flush() override { return {}; }
@@ -55,7 +57,8 @@ class OverlayDevice : public Device {
     const Page zeros{};
     const uint64_t end = std::min(size_.load(), offset + length);
     for (; offset < end; offset += zeros.size()) {
-      RVM_TRY(write(offset, std::span(zeros).first(std::min<uint64_t>(zeros.size(), end - offset))));
+      RVM_TRY(
+          write(offset, std::span(zeros).first(std::min<uint64_t>(zeros.size(), end - offset))));
     }
     return {};
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A device whose writes stay in memory: what is underneath is never changed. Recovery of a read-only
-// instance runs on it unchanged.
+// A device whose writes stay in memory: what is underneath is never changed. Recovery of a
+// read-only instance runs on it unchanged.
 #pragma once
 
 #include <atomic>

@@ -3,13 +3,13 @@
 // Pages at home: reading them with their hash checked, and writing batches of them so that a crash
 // anywhere, even one that leaves garbage in a sector, is repaired by recovery.
 //
-// A batch goes to the page journal (inside the log area), is flushed, then goes home, and is flushed
-// again. Hash table pages travel in the batch of their pages, so a page and its hash never part.
-// A page of zeros in a hashed region is not written: its hash becomes "never written" and its
+// A batch goes to the page journal (inside the log area), is flushed, then goes home, and is
+// flushed again. Hash table pages travel in the batch of their pages, so a page and its hash never
+// part. A page of zeros in a hashed region is not written: its hash becomes "never written" and its
 // storage is given back to the host.
 //
-// Invariants: each home write went through the journal first. A cached hash table page equals what is
-// durable, except a fresh one (format_table) that has not been written yet.
+// Invariants: each home write went through the journal first. A cached hash table page equals what
+// is durable, except a fresh one (format_table) that has not been written yet.
 //
 // Thread rules: load() from any thread; format_table() and write() are serialised by the caller
 // (write: truncation lock), and may run in parallel with load().

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Dropping clean pages: a clock hand goes round all regions; a page that was accessed since the hand
-// last came by gets a second chance.
+// Dropping clean pages: a clock hand goes round all regions; a page that was accessed since the
+// hand last came by gets a second chance.
 
 #include <sys/mman.h>
 

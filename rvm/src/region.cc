@@ -30,7 +30,8 @@ Error closed_error() { return Error{Errc::failed, 0, 0, "the instance is closed"
 
 }  // namespace
 
-// ---- AddressRange --------------------------------------------------------------------------------
+// ---- AddressRange
+// --------------------------------------------------------------------------------
 
 Result<AddressRange> AddressRange::reserve(uint64_t bytes) {
   AddressRange range;
@@ -51,7 +52,8 @@ AddressRange::~AddressRange() {
   if (base_ != nullptr) munmap(base_, bytes_);
 }
 
-// ---- NoWait --------------------------------------------------------------------------------------
+// ---- NoWait
+// --------------------------------------------------------------------------------------
 
 NoWait::NoWait() { current_scope = this; }
 NoWait::~NoWait() { current_scope = nullptr; }
@@ -76,7 +78,8 @@ Result<void> NoWait::load_missing() {
   return result;
 }
 
-// ---- Region --------------------------------------------------------------------------------------
+// ---- Region
+// --------------------------------------------------------------------------------------
 
 Region::Region() : state_(std::make_unique<RegionState>()) {}
 
@@ -145,16 +148,17 @@ bool Rvm::Impl::overlaps_mapped(const Region& region) const {
   if (auto next = regions_by_bytes.lower_bound({segment, end_offset});
       next != regions_by_bytes.begin()) {
     const auto& [key, before] = *std::prev(next);
-    if (key.first == segment && key.second + before->length() > region.segment_offset()) return true;
+    if (key.first == segment && key.second + before->length() > region.segment_offset())
+      return true;
   }
   return false;
 }
 
 Result<Region*> Rvm::map(const RegionOptions& options) {
   if (impl_->closed) return closed_error();
-  if (options.length == 0 || options.length % kPageBytes != 0 ||
-      options.offset % kPageBytes != 0 || options.hash_table_offset % kPageBytes != 0 ||
-      options.offset > (1ULL << 62) || options.length > (1ULL << 62) ||
+  if (options.length == 0 || options.length % kPageBytes != 0 || options.offset % kPageBytes != 0 ||
+      options.hash_table_offset % kPageBytes != 0 || options.offset > (1ULL << 62) ||
+      options.length > (1ULL << 62) ||
       reinterpret_cast<uintptr_t>(options.address) % kPageBytes != 0) {
     return Error{Errc::invalid_argument, 0, options.offset,
                  "a region begins and ends at multiples of the page size"};

@@ -12,8 +12,8 @@
 namespace rvm {
 namespace {
 
-// A piece of a page's new content, pointing into the epoch's units. Pieces are kept in log order and
-// applied in that order, so the newest bytes win.
+// A piece of a page's new content, pointing into the epoch's units. Pieces are kept in log order
+// and applied in that order, so the newest bytes win.
 struct Patch {
   uint32_t begin, length;
   const std::byte* bytes;  // nullptr: zeros
@@ -54,8 +54,7 @@ class Gatherer {
     while (offset < end) {
       const uint64_t page = offset / kPageBytes;
       const uint64_t piece = std::min(end, (page + 1) * kPageBytes) - offset;
-      PageWork& work =
-          pages_[{geometry.segment, geometry.segment_offset + page * kPageBytes}];
+      PageWork& work = pages_[{geometry.segment, geometry.segment_offset + page * kPageBytes}];
       work.geometry = geometry;
       work.page = page;
       work.patches.push_back(
@@ -126,8 +125,7 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
   while (end_lsn == 0 || lsn < end_lsn) {
     RVM_ASSIGN(const UnitState state, reader.read(lsn, limit, sequence, 0, unit));
     if (state != UnitState::valid) {
-      RVM_ASSIGN(const bool damage,
-                 later_unit_exists(area, reader, lsn, sequence, limit));
+      RVM_ASSIGN(const bool damage, later_unit_exists(area, reader, lsn, sequence, limit));
       if (damage || end_lsn != 0) {
         return Error{Errc::damaged_log, 0, lsn, "a record in the middle of the log is damaged"};
       }
@@ -136,8 +134,7 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
     }
     const bool group_end =
         (unit.header.flags & format::kUnitContinues) == 0 || RVM_SEEDED_BUG("group_split");
-    group.push_back(
-        {lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
+    group.push_back({lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
     lsn += unit.header.unit_bytes;
     ++sequence;
     if (group_end) {
@@ -157,14 +154,13 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
   std::vector<ReadUnit> contents(units.size());  // patches point into these
   Gatherer gatherer(store, log_state);
   for (size_t i = 0; i < units.size(); ++i) {
-    RVM_ASSIGN(const UnitState state,
-               reader.read(units[i].lsn, units[i].lsn + area.record_bytes(), units[i].sequence, 0,
-                           contents[i]));
+    RVM_ASSIGN(const UnitState state, reader.read(units[i].lsn, units[i].lsn + area.record_bytes(),
+                                                  units[i].sequence, 0, contents[i]));
     if (state != UnitState::valid) {
       return Error{Errc::damaged_log, 0, units[i].lsn, "a log record changed while it was read"};
     }
-    RVM_TRY(for_each_record(contents[i],
-                            [&](const Record& record) { return gatherer.add(record); }));
+    RVM_TRY(
+        for_each_record(contents[i], [&](const Record& record) { return gatherer.add(record); }));
   }
 
   ReplayResult result;

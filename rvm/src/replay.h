@@ -43,9 +43,9 @@ struct ReplayResult {
 };
 
 // Applies the units (whole groups, in order) home. `status` takes the journal's batch numbers.
-// In a live log, hash tables of formatted regions are in the store already, and may be newer than the
-// record of their format; a damaged base page is an error (memory still has the page). In recovery
-// such a page is counted and left damaged.
+// In a live log, hash tables of formatted regions are in the store already, and may be newer than
+// the record of their format; a damaged base page is an error (memory still has the page). In
+// recovery such a page is counted and left damaged.
 enum class LogState : uint8_t { live, recovering };
 Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,
                             format::StatusBlock& status, LogState log_state);

@@ -75,10 +75,10 @@ Result<std::unique_ptr<Rvm>> Rvm::initialize(Options options) {
   RVM_ASSIGN(impl->log, LogArea::open(impl->options.log_device, impl->options.log_offset));
   impl->segment_names = impl->log->segments();
   Impl* const inside = impl.get();
-  impl->store = std::make_unique<PageStore>(
-      *impl->log, [inside](SegmentId id) { return inside->segment(id); });
-  RVM_ASSIGN(impl->recovery, recover(*impl->log, *impl->store,
-                                     impl->options.recovery_bytes_max, impl->tail));
+  impl->store = std::make_unique<PageStore>(*impl->log,
+                                            [inside](SegmentId id) { return inside->segment(id); });
+  RVM_ASSIGN(impl->recovery,
+             recover(*impl->log, *impl->store, impl->options.recovery_bytes_max, impl->tail));
   impl->head_lsn = impl->tail.lsn;
   impl->generation = impl->log->status().generation;
   if (impl->options.background && !impl->options.read_only) {
@@ -119,7 +119,8 @@ void Rvm::abandon() {
   if (impl_->background.joinable()) impl_->background.join();
 }
 
-// ---- segments ------------------------------------------------------------------------------------
+// ---- segments
+// ------------------------------------------------------------------------------------
 
 Result<std::shared_ptr<Device>> Rvm::Impl::segment(SegmentId id) {
   if (id == kLogDeviceSegment) return options.log_device;
@@ -166,7 +167,8 @@ Result<SegmentId> Rvm::Impl::open_segment(std::string_view name) {
 
 Result<SegmentId> Rvm::open_segment(std::string_view name) { return impl_->open_segment(name); }
 
-// ---- the rest of the interface ---------------------------------------------------------------------
+// ---- the rest of the interface
+// ---------------------------------------------------------------------
 
 Result<void> Rvm::flush(bool and_data) {
   if (impl_->options.read_only) return {};

@@ -3,11 +3,12 @@
 // The spool: new values of lazy commits that are not in the log yet.
 //
 // With the inter-transaction optimisation a page of a region has at most one SpoolPage, and a byte
-// that is committed twice is kept (and later logged) once. Without it, records are appended in order.
-// Only committed bytes are ever in here, so a force can write them whatever transactions are open.
+// that is committed twice is kept (and later logged) once. Without it, records are appended in
+// order. Only committed bytes are ever in here, so a force can write them whatever transactions are
+// open.
 //
-// Thread rules: guarded by the instance's mutex. A spool that was detached for a force belongs to the
-// forcing thread.
+// Thread rules: guarded by the instance's mutex. A spool that was detached for a force belongs to
+// the forcing thread.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Transactions: declaring ranges, undo copies, commit into the spool, abort, and the check for bytes
-// that were changed without being declared.
+// Transactions: declaring ranges, undo copies, commit into the spool, abort, and the check for
+// bytes that were changed without being declared.
 
 #include <algorithm>
 
@@ -200,8 +200,8 @@ Result<CommitTicket> Transaction::end(Commit mode) {
   if (log_bytes > impl.log->record_bytes() / 2) {
     return Error{Errc::too_big, 0, log_bytes, "the transaction does not fit the log"};
   }
-  while (!impl.spool->empty() &&
-         impl.spool->bytes + log_bytes > impl.log->record_bytes() / 4 * 3 - format::kUnitBytesMax / 64) {
+  while (!impl.spool->empty() && impl.spool->bytes + log_bytes > impl.log->record_bytes() / 4 * 3 -
+                                                                     format::kUnitBytesMax / 64) {
     lock.unlock();
     if (const auto forced = impl.force(false); !forced) {
       if (tx.restore) RVM_TRY(abort());
@@ -228,8 +228,8 @@ Result<CommitTicket> Transaction::end(Commit mode) {
 }
 
 bool Rvm::Impl::page_matches_shadow(const RegionState& region, uint64_t page) {
-  return region.shadow == nullptr || std::memcmp(region.page_bytes(page),
-                                                 region.shadow + page * kPageBytes, kPageBytes) == 0;
+  return region.shadow == nullptr ||
+         std::memcmp(region.page_bytes(page), region.shadow + page * kPageBytes, kPageBytes) == 0;
 }
 
 // Compares the pages that the transaction touches with their shadow, outside of what any open
@@ -261,7 +261,8 @@ Result<void> Rvm::Impl::check_undeclared(const TransactionState& tx) {
   return {};
 }
 
-// ---- into the spool ------------------------------------------------------------------------------
+// ---- into the spool
+// ------------------------------------------------------------------------------
 
 uint64_t Rvm::Impl::spool_commit(TransactionState& tx) {
   uint64_t declared = 0;

@@ -3,9 +3,9 @@
 // Truncation: moving committed bytes home so that the head of the log can advance.
 //
 // Incremental: copies dirty pages straight from memory, oldest first. Only quiescent pages (every
-// committed byte in the log, no other byte in memory) are taken, so what goes home is never ahead of
-// the log. A page that is busy all the time holds the head back; then an epoch truncation, which reads
-// the log instead of memory, moves past it.
+// committed byte in the log, no other byte in memory) are taken, so what goes home is never ahead
+// of the log. A page that is busy all the time holds the head back; then an epoch truncation, which
+// reads the log instead of memory, moves past it.
 //
 // The head advances only after the pages are durable at home, and the room is used only after the
 // status block that says so is durable.
@@ -107,8 +107,7 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
     if (head_lsn == target.lsn) return {};
     ++stats.truncations_epoch;
   }
-  RVM_ASSIGN(const LogScan scan,
-             scan_log(*log, status.head_lsn, status.head_sequence, target.lsn));
+  RVM_ASSIGN(const LogScan scan, scan_log(*log, status.head_lsn, status.head_sequence, target.lsn));
   std::span<const UnitPlace> left(scan.units);
   while (!left.empty()) {
     const size_t count = epoch_units(left, options.recovery_bytes_max);
@@ -186,8 +185,8 @@ void Rvm::Impl::background_loop() {
     lock.unlock();
     const auto truncated = truncate(Truncation::incremental);
     lock.lock();
-    // The committing side meets the same error when the log is full, and reports it; trying again in a
-    // tight loop helps nobody.
+    // The committing side meets the same error when the log is full, and reports it; trying again
+    // in a tight loop helps nobody.
     if (!truncated && !stopping) background_wakeup.wait_for(lock, std::chrono::seconds(1));
   }
 }

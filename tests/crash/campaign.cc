@@ -56,7 +56,39 @@ Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& o
 std::string Campaign::run(EnsembleHistory history) {
   const std::string one = only_one_state();
   if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
-  return walk(std::move(history), options_.states, 0);
+  std::string failure = walk(history, options_.states, 0);
+  // Kills are most telling right before a flush, where most is not durable yet.
+  std::vector<size_t> points;
+  EnsembleStates states(history);
+  for (size_t point = 0; point < states.event_count(); ++point) {
+    states.seek(point);
+    if (states.at_flush() && states.pending_count() > 0) points.push_back(point);
+  }
+  const size_t kills = std::min(options_.kills, points.size());
+  for (size_t i = 0; i < kills && failure.empty(); ++i) {
+    failure = kill_and_walk(history, points[points.size() * (2 * i + 1) / (2 * kills)]);
+  }
+  return failure;
+}
+
+std::string Campaign::kill_and_walk(const EnsembleHistory& history, size_t point) {
+  EnsembleStates states(history);
+  states.seek(point);
+  outer_point_ = point;
+  ++states_;
+  CheckResult result = check_(states.build(states.all_kept()), point, false);
+  path_.assign(1, {point, 0, 0});
+  if (!result.failure.empty()) {
+    return fmt::format("{}\n  killed after {} events\n  reproduce: {}", result.failure, point,
+                       reproduction());
+  }
+  std::string failure;
+  if (result.recovery) {
+    failure = walk(after_kill(history, point, *result.recovery), options_.states_per_recovery, 1,
+                   point + 1);
+  }
+  path_.clear();
+  return failure;
 }
 
 std::string Campaign::reproduction() const {
@@ -68,20 +100,21 @@ std::string Campaign::reproduction() const {
   return text;
 }
 
-std::string Campaign::walk(EnsembleHistory history, size_t wanted, size_t depth) {
+std::string Campaign::walk(EnsembleHistory history, size_t wanted, size_t depth, size_t first) {
   EnsembleStates states(std::move(history));
   size_t flushes = 0;
-  for (size_t point = 0; point <= states.event_count(); ++point) {
+  for (size_t point = first; point <= states.event_count(); ++point) {
     states.seek(point);
     flushes += states.at_flush() ? 1 : 0;
   }
-  const size_t others = states.event_count() + 1 - flushes;
+  const size_t others =
+      states.event_count() + 1 - std::min(first + flushes, states.event_count() + 1);
   const size_t others_wanted = std::min(2 * others, wanted / 2);
   const size_t limit = std::max<size_t>(4, (wanted - others_wanted) / std::max<size_t>(flushes, 1));
   // Sampling: with too few states for all points, each point is taken with the same share.
   const size_t cost = 2 * others + limit * flushes;
   size_t credit = 0;
-  for (size_t point = 0; point <= states.event_count(); ++point) {
+  for (size_t point = first; point <= states.event_count(); ++point) {
     credit += wanted;
     states.seek(point);
     const bool must = depth == 0 && states.at_flush();
@@ -137,10 +170,14 @@ std::string Campaign::replay(EnsembleHistory history, const std::string& steps) 
       return "RVMFS_CRASH_ONLY cannot be understood: " + steps;
     }
     at = end + 1;
-    EnsembleStates states(std::move(history));
+    const EnsembleHistory whole = std::move(history);
+    EnsembleStates states(whole);
     states.seek(step.point);
     if (depth == 0) outer_point_ = step.point;
-    const auto choices = states.interesting(step.limit, seed_);
+    const bool killed = step.limit == 0;
+    std::vector<EnsembleChoice> choices;
+    if (killed) choices.push_back(states.all_kept());
+    if (!killed) choices = states.interesting(step.limit, seed_);
     if (step.choice >= choices.size()) return "RVMFS_CRASH_ONLY names a choice that is not there";
     std::fprintf(stderr, "%s\n", states.describe(choices[step.choice]).c_str());
     outer_garbage_ |= holds_garbage(choices[step.choice]);
@@ -148,7 +185,8 @@ std::string Campaign::replay(EnsembleHistory history, const std::string& steps) 
     ++states_;
     if (!result.failure.empty()) return result.failure;
     if (!result.recovery) break;
-    history = std::move(*result.recovery);
+    history =
+        killed ? after_kill(whole, step.point, *result.recovery) : std::move(*result.recovery);
   }
   return "";
 }

@@ -9,6 +9,7 @@
 //   RVMFS_CRASH_SEED=n      seed of the workloads and of the random subsets (default 1)
 //   RVMFS_CRASH_ONLY=text   exactly one state, as a failure prints it:
 //                           workload:seed:point.choice.limit[/point.choice.limit ...]
+//                           (limit 0: the process was killed there, and the power stayed)
 //
 // Thread rules: as an int.
 #pragma once
@@ -35,6 +36,7 @@ struct CampaignOptions {
   size_t states = 1000;             // wanted, about
   size_t follow_every = 40;         // every so many states the recovery is followed into a crash
   size_t states_per_recovery = 24;  // of a recovery that is followed
+  size_t kills = 20;                // points at which the process is killed first
 };
 
 class Campaign {
@@ -51,7 +53,8 @@ class Campaign {
   struct Step {
     size_t point, choice, limit;
   };
-  std::string walk(EnsembleHistory history, size_t wanted, size_t depth);
+  std::string walk(EnsembleHistory history, size_t wanted, size_t depth, size_t first = 0);
+  std::string kill_and_walk(const EnsembleHistory& history, size_t point);
   std::string check_point(EnsembleStates& states, size_t limit, size_t depth);
   std::string check_one(const EnsembleStates& states, const EnsembleChoice& choice, size_t depth);
   std::string check_and_follow(const std::vector<SparseImage>& images, size_t depth);

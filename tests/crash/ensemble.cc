@@ -88,6 +88,29 @@ void Ensemble::restart() {
   order_->devices.clear();
 }
 
+EnsembleHistory after_kill(const EnsembleHistory& history, size_t point,
+                           const EnsembleHistory& recovery) {
+  EnsembleHistory both;
+  both.order.assign(history.order.begin(),
+                    history.order.begin() + static_cast<std::ptrdiff_t>(point));
+  for (size_t i = 0; i < history.devices.size(); ++i) {
+    const auto count = std::count(both.order.begin(), both.order.end(), static_cast<uint8_t>(i));
+    const History& before = history.devices[i];
+    const History& after = recovery.devices[i];
+    History device{before.initial, {before.events.begin(), before.events.begin() + count}};
+    device.events.insert(device.events.end(), after.events.begin(), after.events.end());
+    both.devices.push_back(std::move(device));
+  }
+  both.order.insert(both.order.end(), recovery.order.begin(), recovery.order.end());
+  return both;
+}
+
+EnsembleChoice EnsembleStates::all_kept() const {
+  EnsembleChoice choice;
+  for (const CrashStates& device : devices_) choice.push_back(device.all_kept());
+  return choice;
+}
+
 EnsembleStates::EnsembleStates(EnsembleHistory history) : order_(std::move(history.order)) {
   for (History& device : history.devices) devices_.emplace_back(std::move(device));
   device_points_.resize(devices_.size());

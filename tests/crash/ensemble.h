@@ -47,6 +47,11 @@ class Ensemble {
   std::shared_ptr<Order> order_;
 };
 
+// The process is killed at `point` and recovers on the same powered devices: what was not flushed
+// by then is still not flushed while recovery runs. `recovery` began with everything kept.
+EnsembleHistory after_kill(const EnsembleHistory& history, size_t point,
+                           const EnsembleHistory& recovery);
+
 using EnsembleChoice = std::vector<CrashChoice>;  // one per device
 
 class EnsembleStates {
@@ -61,6 +66,7 @@ class EnsembleStates {
   size_t pending_count() const;
 
   std::vector<SparseImage> build(const EnsembleChoice& choice) const;
+  EnsembleChoice all_kept() const;
   // At most about `limit` choices; the same ones for the same seed.
   std::vector<EnsembleChoice> interesting(size_t limit, uint64_t seed) const;
   std::string describe(const EnsembleChoice& choice) const;

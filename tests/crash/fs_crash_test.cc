@@ -10,7 +10,9 @@
 
 #include <cstdio>
 
+#include "fsck/fsck.h"
 #include "tests/crash/fs_rig.h"
+#include "tests/support/memory_device.h"
 
 namespace rvmfs::test {
 namespace {
@@ -240,6 +242,49 @@ TEST(FsCrash, OverwrittenBytesAreOldOrNewAndTheirNeighboursUntouched) {
       }
     }
   });
+}
+
+TEST(FsCrash, GrowingTheVolumeMayBeCutAnywhere) {
+  FsRigOptions options;
+  options.image_file = true;
+  run_workload("fs_grow", options, [](FsRig& rig, uint64_t seed) {
+    for (uint64_t i = 1; i <= 4; ++i) {
+      rig.apply_random(seed + 600 + i, usual(10), 15);
+      if (!rig.failure().empty()) return;
+      const auto grown = rig.run().volume().grow((12 + 8 * i) << 20);
+      ASSERT_TRUE(grown) << explain(grown.error());
+      rig.apply_random(seed + 700 + i, usual(10), 15);
+    }
+  });
+}
+
+// Returns what is wrong with an image after a crash during format_volume.
+CheckResult check_half_formatted(const SparseImage& image) {
+  CheckResult result;
+  auto device = std::make_shared<MemoryDevice>(image, MemoryOptions{.can_grow = false});
+  fsck::FindingList findings;
+  const fsck::Summary summary = fsck::check_image(*device, {}, findings);
+  MountOptions mount;
+  mount.background = false;
+  const auto volume = Volume::open(device, mount);
+  if (!volume) return result;  // no volume: format again
+  if (!summary.clean()) result.failure = "opens, but fsck says: " + findings.text();
+  const auto status = (*volume)->statfs();
+  if (!status || status->inodes_used != 1) result.failure = "opens, and is not empty";
+  return result;
+}
+
+TEST(FsCrash, AVolumeThatWasHalfFormattedIsNoneOrAnEmptyOne) {
+  const std::string name = "fs_format";
+  if (is_left_out(name)) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
+  Ensemble devices({SparseImage(12 << 20, kCanary)}, false);
+  ASSERT_TRUE(format_for_tests(devices.device(0), 12 << 20));
+  Campaign campaign(name, crash_seed(), {.states = crash_states(kStates), .kills = 0},
+                    [&](const std::vector<SparseImage>& images, size_t, bool) {
+                      return check_half_formatted(images[0]);
+                    });
+  EXPECT_EQ(campaign.run(devices.history()), "");
+  EXPECT_GT(campaign.states(), 20u);
 }
 
 }  // namespace

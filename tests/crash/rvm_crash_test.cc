@@ -258,5 +258,35 @@ TEST(RvmCrash, RecoveryInSmallStepsOfMemoryGivesTheSame) {
   });
 }
 
+TEST(RvmCrash, AFlippedBitInAHomePageIsFound) {
+  RigOptions options;
+  RvmRig rig(options, crash_seed());
+  rig.add_region(0, 64 * 1024, true);
+  rig.start();
+  commit_some(rig, 40, 2000);
+  rig.truncate(Truncation::incremental);
+  ASSERT_EQ(rig.failure(), "");
+  const RigAccount account = rig.account();
+  EnsembleStates states(account.history);
+  states.seek(states.event_count());
+  const SparseImage image = states.build(states.interesting(1, 1).front()).front();
+  size_t written_pages = 0;
+  for (uint64_t page = 0; page < 16; ++page) {
+    SparseImage damaged = image;
+    const uint64_t offset =
+        account.regions[0].offset + page * rvm::kPageBytes + page * 251 % rvm::kPageBytes;
+    std::byte byte{};
+    damaged.read(offset, {&byte, 1});
+    if (damaged.absent_pages(offset, 1) != 0 || byte == std::byte{0xc5}) continue;  // never written
+    ++written_pages;
+    byte ^= std::byte{0x10};
+    damaged.write(offset, {&byte, 1});
+    const CheckResult result = check_rvm_state(account, {damaged}, states.event_count());
+    EXPECT_NE(result.failure.find("does not match its hash"), std::string::npos)
+        << "page " << page << ": " << result.failure;
+  }
+  EXPECT_GT(written_pages, 8u);
+}
+
 }  // namespace
 }  // namespace rvmfs::test

@@ -363,6 +363,21 @@ std::string judge(rvm::Rvm& rvm, const RigAccount& account, size_t point) {
   return fmt::format("memory equals no commit of {} ... {}:{}", window.first, window.last, errors);
 }
 
+// A kill right after the probe: what the log held before the first crash must not come back, nor be
+// taken for damage.
+std::string judge_after_probe(const RigAccount& account, const std::vector<SparseImage>& images) {
+  Ensemble devices(images, account.options.grows);
+  auto opened = rvm::Rvm::initialize(open_options(account.options, devices));
+  if (!opened) return "initialize after the probe: " + rvm::describe(opened.error());
+  auto region = map_region(**opened, account.regions[0]);
+  if (!region) return "map after the probe: " + rvm::describe(region.error());
+  auto bytes = (*region)->read(8, 8);
+  if (!bytes) return "read after the probe: " + rvm::describe(bytes.error());
+  const bool there =
+      std::all_of(*bytes, *bytes + 8, [](std::byte byte) { return byte == std::byte{0x77}; });
+  return there ? "" : "what was committed after recovery is gone";
+}
+
 // The same without writing: recovery in memory must see the same as recovery in place.
 std::string judge_read_only(const RigAccount& account, const std::vector<SparseImage>& images,
                             size_t point) {
@@ -402,6 +417,7 @@ CheckResult check_rvm_state(const RigAccount& account, const std::vector<SparseI
     return result;
   }
   result.failure = judge(**opened, account, point);
+  if (result.failure.empty()) result.failure = judge_after_probe(account, devices.snapshot());
   return result;
 }
 

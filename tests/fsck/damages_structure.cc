@@ -145,7 +145,9 @@ std::vector<Damage> pool_damages() {
 std::vector<Damage> root_damages() {
   return {
       {FindingId::root_bad, change_root([](VolumeRoot& r) { r.magic = 1; })},
-      {FindingId::root_blocks_total, change_root([](VolumeRoot& r) { r.blocks_total -= 7; })},
+      {FindingId::root_blocks_total, change_root([](VolumeRoot& r) { r.blocks_total += 7; })},
+      {FindingId::root_growth_unfinished,
+       change_root([](VolumeRoot& r) { r.blocks_total -= 700; })},
       {FindingId::root_counters, change_root([](VolumeRoot& r) { r.inodes_used += 5; })},
       {FindingId::root_next_inode, change_root([](VolumeRoot& r) { r.next_inode = 17; })},
       {FindingId::tree_reference_bad, change_root([](VolumeRoot& r) { r.tree.root = 12345; })},

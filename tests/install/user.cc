@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // A program outside the source tree that uses the installed librvm: one file holds a log and a
-// region of four pages; each run of `count` adds one to a number in it. Prints what went wrong; exit
-// status 0 if two runs in a row see each other's commits.
+// region of four pages; each run of `count` adds one to a number in it. Prints what went wrong;
+// exit status 0 if two runs in a row see each other's commits.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

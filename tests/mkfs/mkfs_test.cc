@@ -35,6 +35,10 @@ class MkfsTest : public ::testing::Test {
     return mkfs::run_mkfs(args, out_, err_);
   }
   std::string out() const { return out_.str(); }
+  int64_t lines() const {
+    const std::string text = out();
+    return std::count(text.begin(), text.end(), '\n');
+  }
   std::string err() const { return err_.str(); }
 
   format::Superblock super() {
@@ -102,7 +106,7 @@ TEST_F(MkfsTest, a_volume_of_a_tebibyte_is_made_in_well_under_a_second_and_is_sp
   EXPECT_EQ(super().volume_bytes, 1ull << 40);
   EXPECT_LT(bytes_on_disk(), 80u << 20);
   EXPECT_NE(out().find("1 TiB"), std::string::npos) << out();
-  EXPECT_EQ(std::count(out_.str().begin(), out_.str().end(), '\n'), 1);
+  EXPECT_EQ(lines(), 1);
   expect_clean();
 }
 
@@ -181,7 +185,7 @@ TEST_F(MkfsTest, quiet_says_nothing_and_verbose_says_more) {
   ASSERT_EQ(mkfs({"-q", image_, "8M"}), 0);
   EXPECT_EQ(out() + err(), "");
   ASSERT_EQ(mkfs({"-v", "-f", image_, "8M"}), 0);
-  EXPECT_GT(std::count(out_.str().begin(), out_.str().end(), '\n'), 2);
+  EXPECT_GT(lines(), 2);
 }
 
 TEST_F(MkfsTest, a_known_signature_is_overwritten_with_force_only_and_is_gone_then) {
@@ -280,7 +284,7 @@ TEST_F(MkfsTest, mistakes_on_the_command_line_say_what_to_write) {
   EXPECT_EQ(mkfs({}), 1);
   EXPECT_EQ(mkfs({image_, "large"}), 1);
   EXPECT_NE(err().find("20G"), std::string::npos) << err();
-  EXPECT_EQ(mkfs({"-O", "compression", image_, "8M"}), 1);
+  EXPECT_EQ(mkfs({"-O", "compression", image_, "8M"}), 1) << "options take one argument";
   EXPECT_NE(err().find("compression"), std::string::npos) << err();
   EXPECT_EQ(mkfs({"-E", "log_size=many", image_, "8M"}), 1);
   EXPECT_EQ(mkfs({"-E", "nonsense=1", image_, "8M"}), 1);

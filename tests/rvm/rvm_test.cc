@@ -207,7 +207,8 @@ TEST_F(RvmTest, IntraTransactionRangesAreLoggedOnce) {
 
 TEST_F(RvmTest, LazyCommitsThatAreOverwrittenAreLoggedOnce) {
   const auto before = rvm_->statistics();
-  for (int i = 0; i < 50; ++i) put(0, std::string(100, static_cast<char>('a' + i % 26)), Commit::no_flush);
+  for (int i = 0; i < 50; ++i)
+    put(0, std::string(100, static_cast<char>('a' + i % 26)), Commit::no_flush);
   ASSERT_TRUE(rvm_->flush());
   const auto after = rvm_->statistics();
   EXPECT_EQ(after.log_payload_bytes - before.log_payload_bytes, 100u);

@@ -17,7 +17,9 @@ namespace rvmfs::test {
 struct ModelRunOptions {
   MountOptions::Atime atime = MountOptions::Atime::noatime;
   bool may_be_full = false;  // ENOSPC is an answer like any other, if it changes nothing
-  bool may_fail = false;     // so are EIO and EROFS, of fsync too (see last())
+  // So are EIO and EROFS, of fsync too (see last()). Of a write that failed, some bytes may be
+  // there.
+  bool may_fail = false;
   rvm::Tuning tuning;
   uint64_t metadata_bytes_max = 256ull << 20;
   bool discard = true;
@@ -57,6 +59,7 @@ class ModelRun {
   std::string apply_durability(const Op& op);
   std::string apply_sync(const Done& done);
   bool is_refusal(int error) const;
+  std::string adopt_bytes(const Op& op);
   std::string reopen(bool clean);
   void give_hints(const Op& op, const Outcome& outcome);
   void change_slots(const Op& op, const Outcome& outcome);

@@ -111,6 +111,9 @@ class ReferenceModel {
   Answer<uint64_t> copy_file_range(Inode in, uint64_t in_offset, Inode out, uint64_t out_offset,
                                    uint64_t length);
 
+  // What a failed write left behind: same size, other bytes.
+  void set_content(Inode inode, SparseImage content) { edit(inode).content = std::move(content); }
+
   // -- the whole
   // A crash or a clean remount: nobody holds anything, inodes without names are gone.
   void crash();

@@ -83,7 +83,8 @@ struct FileOptions {
 
 // A file or block device of the host. The only code that makes system calls on an image.
 // Errors: io (os_errno), busy (locked by another process), no_space.
-Result<std::shared_ptr<Device>> open_file_device(const std::string& path, const FileOptions& options);
+Result<std::shared_ptr<Device>> open_file_device(const std::string& path,
+                                                 const FileOptions& options);
 
 // `length` bytes of another device from `base_offset` on, seen as a device of fixed size.
 std::shared_ptr<Device> make_range_device(std::shared_ptr<Device> base, uint64_t base_offset,

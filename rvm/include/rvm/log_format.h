@@ -7,14 +7,16 @@
 //               kStatusBytes each      1 + journal_pages pages         record_bytes
 //
 // Status. Both copies are written at every change, a flush after each: A first, unless A alone is
-// good. The valid copy with the higher `counter` counts. hash = XXH3_64bits_withSeed(bytes_used bytes with `hash` zero,
-// seed = kStatusSeed). It is followed by segment_count entries {SegmentEntry, name, zeros to 8}.
+// good. The valid copy with the higher `counter` counts. hash = XXH3_64bits_withSeed(bytes_used
+// bytes with `hash` zero, seed = kStatusSeed). It is followed by segment_count entries
+// {SegmentEntry, name, zeros to 8}.
 //
 // Record area. A position ("LSN") is a byte offset that only grows; it lies at
 // record area + lsn % record_bytes. The log holds the units from head_lsn on. A unit begins on a
-// block boundary, may wrap around the end of the area, and is written with one flush before the next
-// one is begun: when unit n + 1 exists, unit n was durable. Therefore an invalid unit n is a torn tail
-// if no valid unit with a higher sequence stands within kUnitBytesMax behind it, and damage if one does.
+// block boundary, may wrap around the end of the area, and is written with one flush before the
+// next one is begun: when unit n + 1 exists, unit n was durable. Therefore an invalid unit n is a
+// torn tail if no valid unit with a higher sequence stands within kUnitBytesMax behind it, and
+// damage if one does.
 //
 //   unit: UnitHeader | region_count x RegionEntry | records | zeros to the end of the block
 //   hash = XXH3_64bits_withSeed(bytes_used bytes with `hash` zero, seed = generation)
@@ -33,7 +35,7 @@ namespace rvm::format {
 
 inline constexpr uint64_t kStatusMagic = 0x31676f4c6d7672aaULL;  // "\xaarvmLog1"
 inline constexpr uint64_t kStatusSeed = 0x72766d5f73746174ULL;
-inline constexpr uint32_t kUnitMagic = 0x74696e55U;      // "Unit"
+inline constexpr uint32_t kUnitMagic = 0x74696e55U;               // "Unit"
 inline constexpr uint64_t kJournalMagic = 0x31726e4a6d7672aaULL;  // "\xaarvmJnr1"
 inline constexpr uint32_t kLogVersion = 1;
 inline constexpr uint64_t kStatusBytes = 16384;
@@ -45,23 +47,23 @@ struct StatusBlock {
   uint64_t magic;
   uint64_t hash;
   uint32_t version;
-  uint32_t bytes_used;        // this struct and the segment entries
-  uint64_t counter;           // grows by one with every status write
-  uint64_t log_bytes;         // the whole area
-  uint64_t record_bytes;      // the circular part, a multiple of block_bytes
+  uint32_t bytes_used;    // this struct and the segment entries
+  uint64_t counter;       // grows by one with every status write
+  uint64_t log_bytes;     // the whole area
+  uint64_t record_bytes;  // the circular part, a multiple of block_bytes
   uint32_t block_bytes;
   uint32_t journal_pages;
-  uint64_t generation;        // grows with every recovery; random start
-  uint64_t head_lsn;          // oldest unit that recovery needs
-  uint64_t head_sequence;     // its sequence
-  uint64_t journal_batch;     // batches up to this one are home
+  uint64_t generation;     // grows with every recovery; random start
+  uint64_t head_lsn;       // oldest unit that recovery needs
+  uint64_t head_sequence;  // its sequence
+  uint64_t journal_batch;  // batches up to this one are home
   uint32_t segment_count;
   uint32_t reserved;
 };
 static_assert(sizeof(StatusBlock) == 96);
 
 struct SegmentEntry {
-  uint32_t id;                // from 1; 0 is the log's own device
+  uint32_t id;  // from 1; 0 is the log's own device
   uint32_t name_bytes;
 };
 static_assert(sizeof(SegmentEntry) == 8);
@@ -74,14 +76,14 @@ struct UnitHeader {
   uint16_t flags;
   uint64_t hash;
   uint64_t generation;
-  uint64_t sequence;          // grows by one from unit to unit
-  uint64_t lsn;               // where it stands
-  uint32_t bytes_used;        // header, regions and records
-  uint32_t unit_bytes;        // rounded up to blocks
-  uint32_t previous_bytes;    // unit_bytes of the unit before (0: none in this log), to read backward
+  uint64_t sequence;        // grows by one from unit to unit
+  uint64_t lsn;             // where it stands
+  uint32_t bytes_used;      // header, regions and records
+  uint32_t unit_bytes;      // rounded up to blocks
+  uint32_t previous_bytes;  // unit_bytes of the unit before (0: none in this log), to read backward
   uint32_t region_count;
   uint32_t record_count;
-  uint32_t transactions;      // commits that end in this unit, for people
+  uint32_t transactions;  // commits that end in this unit, for people
 };
 static_assert(sizeof(UnitHeader) == 64);
 
@@ -105,8 +107,8 @@ enum class RecordType : uint16_t {
 struct RecordHeader {
   uint16_t type;
   uint16_t reserved;
-  uint32_t region;            // index into the unit's region entries
-  uint64_t offset;            // in the region
+  uint32_t region;  // index into the unit's region entries
+  uint64_t offset;  // in the region
   uint64_t length;
 };
 static_assert(sizeof(RecordHeader) == 24);
@@ -114,14 +116,14 @@ static_assert(sizeof(RecordHeader) == 24);
 struct JournalEntry {
   uint32_t segment;
   uint32_t reserved;
-  uint64_t offset;            // in the segment
-  uint64_t hash;              // XXH3_64bits_withSeed(page, seed = offset), not adjusted
+  uint64_t offset;  // in the segment
+  uint64_t hash;    // XXH3_64bits_withSeed(page, seed = offset), not adjusted
 };
 static_assert(sizeof(JournalEntry) == 24);
 
 struct JournalHeader {
   uint64_t magic;
-  uint64_t hash;              // XXH3_64bits_withSeed(the page with `hash` zero, seed = batch)
+  uint64_t hash;  // XXH3_64bits_withSeed(the page with `hash` zero, seed = batch)
   uint64_t generation;
   uint64_t batch;
   uint32_t count;

@@ -3,8 +3,8 @@
 // On-disk format of page hash tables. Format headers hold constants, structs and static asserts
 // only; librvm, mkfs and fsck share them and nothing else. All integers are little-endian.
 //
-// A hashed region of n pages has a table of ceil(n / 511) table pages. Table page t holds the hashes
-// of region pages t * 511 ... t * 511 + 510. It begins with its own hash.
+// A hashed region of n pages has a table of ceil(n / 511) table pages. Table page t holds the
+// hashes of region pages t * 511 ... t * 511 + 510. It begins with its own hash.
 //
 // hash of page p       = XXH3_64bits_withSeed(4096 bytes, seed = segment offset of the page);
 //                        a result of 0 is stored as 1

@@ -10,17 +10,17 @@
 //   ...                                                    // change them
 //   tx.end(rvm::Commit::flush);                            // durable when this returns
 //
-// The model is that of M. Satyanarayanan et al., "Lightweight Recoverable Virtual Memory", SOSP 1993:
-// no-undo/redo value logging, lazy (no_flush) commits, intra- and inter-transaction optimisation,
-// epoch and incremental truncation. What differs, and why, is in docs/DESIGN.md.
+// The model is that of M. Satyanarayanan et al., "Lightweight Recoverable Virtual Memory", SOSP
+// 1993: no-undo/redo value logging, lazy (no_flush) commits, intra- and inter-transaction
+// optimisation, epoch and incremental truncation. What differs, and why, is in docs/DESIGN.md.
 //
 // Thread rules: Rvm's calls may be made from any thread at any time. One Transaction is used by one
 // thread at a time; any number may be open. librvm does not serialise transactions: two open
 // transactions must not declare the same bytes, and readers must be kept off bytes that a writer
 // changes. That is the client's business (the filesystem uses one lock).
 //
-// Pointers into a region stay valid until the region is unmapped, or until reclaim() drops the page;
-// reclaim() is called by the client only, at a moment when it holds no pointers.
+// Pointers into a region stay valid until the region is unmapped, or until reclaim() drops the
+// page; reclaim() is called by the client only, at a moment when it holds no pointers.
 #pragma once
 
 #include <atomic>
@@ -47,27 +47,27 @@ inline constexpr SegmentId kLogDeviceSegment = 0;
 // The number of a commit in commit order. Zero is before the first.
 using CommitTicket = uint64_t;
 
-enum class Restore : uint8_t { yes, no };          // no: this transaction can not be aborted
-enum class Commit : uint8_t { flush, no_flush };   // no_flush: lazy, durable at the next flush()
+enum class Restore : uint8_t { yes, no };         // no: this transaction can not be aborted
+enum class Commit : uint8_t { flush, no_flush };  // no_flush: lazy, durable at the next flush()
 enum class Truncation : uint8_t { incremental, epoch };
 enum class Load : uint8_t { demand, eager };
 
 // Where a log lies and what shape it has. `length` bytes of `device` from `offset` on.
 struct LogOptions {
-  uint64_t offset = 0;                  // multiple of kPageBytes
-  uint64_t length = 0;                  // bytes, at least kLogBytesMin; everything included
-  uint32_t block_bytes = 4096;          // unit of log writes: 512 .. 4096, a power of two
-  uint64_t generation = 0;              // first generation; 0: random (a fixed one makes images
-                                        // reproducible)
+  uint64_t offset = 0;          // multiple of kPageBytes
+  uint64_t length = 0;          // bytes, at least kLogBytesMin; everything included
+  uint32_t block_bytes = 4096;  // unit of log writes: 512 .. 4096, a power of two
+  uint64_t generation = 0;      // first generation; 0: random (a fixed one makes images
+                                // reproducible)
 };
 inline constexpr uint64_t kLogBytesMin = 256 * 1024;
 
 // What can be set at any time.
 struct Tuning {
-  bool coalesce_ranges = true;        // intra-transaction optimisation
-  bool coalesce_transactions = true;  // inter-transaction optimisation
-  uint32_t truncate_percent = 50;     // log fill that starts background truncation; > 100: never
-  uint64_t spool_bytes_max = 4 << 20; // lazy commits beyond this are forced by the committing call
+  bool coalesce_ranges = true;         // intra-transaction optimisation
+  bool coalesce_transactions = true;   // inter-transaction optimisation
+  uint32_t truncate_percent = 50;      // log fill that starts background truncation; > 100: never
+  uint64_t spool_bytes_max = 4 << 20;  // lazy commits beyond this are forced by the committing call
   uint64_t resident_bytes_max = UINT64_MAX;  // above it reclaim() drops clean pages
 };
 
@@ -77,9 +77,9 @@ using SegmentOpener =
 struct Options {
   std::shared_ptr<Device> log_device;
   uint64_t log_offset = 0;
-  SegmentOpener open_segment;   // default: open_file_device(name)
+  SegmentOpener open_segment;  // default: open_file_device(name)
   Tuning tuning;
-  bool background = true;       // a thread truncates when the threshold is passed
+  bool background = true;  // a thread truncates when the threshold is passed
   // Recover in memory only and never write to any device: for checking and for read-only media.
   bool read_only = false;
   // Compare pages with a shadow at commit and fail on bytes changed outside declared ranges.
@@ -94,10 +94,10 @@ struct Options {
 
 struct RegionOptions {
   SegmentId segment = kLogDeviceSegment;
-  uint64_t offset = 0;          // bytes in the segment, multiple of kPageBytes
-  uint64_t length = 0;          // bytes, multiple of kPageBytes
-  void* address = nullptr;      // page-aligned address inside memory reserved by the client
-                                // (AddressRange), or nullptr: librvm chooses
+  uint64_t offset = 0;      // bytes in the segment, multiple of kPageBytes
+  uint64_t length = 0;      // bytes, multiple of kPageBytes
+  void* address = nullptr;  // page-aligned address inside memory reserved by the client
+                            // (AddressRange), or nullptr: librvm chooses
   // Kept alive until the region is unmapped (or its Rvm is gone): the owner of `address`.
   std::shared_ptr<const void> address_owner = nullptr;
   Load load = Load::demand;
@@ -108,23 +108,23 @@ struct RegionOptions {
 };
 
 struct RecoveryReport {
-  bool was_needed = false;        // the log held records
-  uint64_t transactions = 0;      // groups that were applied
-  uint64_t log_bytes = 0;         // read and applied
+  bool was_needed = false;    // the log held records
+  uint64_t transactions = 0;  // groups that were applied
+  uint64_t log_bytes = 0;     // read and applied
   uint64_t pages_written = 0;
-  uint64_t pages_damaged = 0;     // base pages that failed their hash; they keep failing it
-  bool tail_was_torn = false;     // an unfinished write at the end was cut off
+  uint64_t pages_damaged = 0;  // base pages that failed their hash; they keep failing it
+  bool tail_was_torn = false;  // an unfinished write at the end was cut off
 };
 
 struct Statistics {
   uint64_t transactions_begun, transactions_committed, transactions_aborted;
   uint64_t commits_flush, commits_no_flush;
   uint64_t ranges_declared, bytes_declared;
-  uint64_t bytes_saved_intra;     // declared twice or more inside one transaction
-  uint64_t bytes_saved_inter;     // overwritten by a later lazy commit before being logged
+  uint64_t bytes_saved_intra;  // declared twice or more inside one transaction
+  uint64_t bytes_saved_inter;  // overwritten by a later lazy commit before being logged
   uint64_t log_units_written, log_bytes_written;  // bytes as written, headers and padding included
-  uint64_t log_payload_bytes;     // new values alone
-  uint64_t forces, force_waiters; // group commit: waiters that rode on somebody else's force
+  uint64_t log_payload_bytes;                     // new values alone
+  uint64_t forces, force_waiters;  // group commit: waiters that rode on somebody else's force
   uint64_t device_flushes;
   uint64_t truncations_incremental, truncations_epoch;
   uint64_t pages_written_home, log_full_waits;
@@ -172,8 +172,8 @@ class Region {
   // Errors: out_of_range, io, damaged_page (position: segment offset of the page).
   Result<const std::byte*> read(uint64_t offset, uint64_t length);
 
-  // Inside a NoWait scope this and Transaction::modify never wait for a device: a missing page gives
-  // not_resident and is noted in the scope.
+  // Inside a NoWait scope this and Transaction::modify never wait for a device: a missing page
+  // gives not_resident and is noted in the scope.
 
   ~Region();
   Region(const Region&) = delete;
@@ -227,14 +227,14 @@ class Transaction {
   bool active() const { return state_ != nullptr; }
 
   // Declares [offset, offset + length) as about to change and hands out the memory. The bytes
-  // survive exactly if this transaction ends. Loads missing pages (but see NoWait). Length 0 is fine.
-  // Errors: no_transaction, out_of_range, io, damaged_page, not_resident, failed, read_only.
+  // survive exactly if this transaction ends. Loads missing pages (but see NoWait). Length 0 is
+  // fine. Errors: no_transaction, out_of_range, io, damaged_page, not_resident, failed, read_only.
   Result<std::byte*> modify(Region& region, uint64_t offset, uint64_t length);
 
-  // The whole region starts as zeros, whatever the device holds there; page hashes of a hashed region
-  // start as "never written". For memory that is used for the first time: call it right after mapping,
-  // before any other access. If the transaction aborts, the region is not to be used until it is
-  // formatted again. Errors: as modify.
+  // The whole region starts as zeros, whatever the device holds there; page hashes of a hashed
+  // region start as "never written". For memory that is used for the first time: call it right
+  // after mapping, before any other access. If the transaction aborts, the region is not to be used
+  // until it is formatted again. Errors: as modify.
   Result<void> format(Region& region);
 
   // Data written to the devices before end() must be durable before this transaction is: the force
@@ -243,10 +243,12 @@ class Transaction {
 
   // The commit. Returns the ticket of the commit (Rvm::is_durable). After too_big the transaction
   // stays active and can be aborted or ended by parts; after any other error it is over.
-  // flush: durable on return. no_flush: queued in order; lost only by a crash before the next flush.
+  // flush: durable on return. no_flush: queued in order; lost only by a crash before the next
+  // flush.
   Result<CommitTicket> end(Commit mode);
 
-  // Restores every declared byte. Errors: no_transaction, invalid_argument (begun with Restore::no).
+  // Restores every declared byte. Errors: no_transaction, invalid_argument (begun with
+  // Restore::no).
   Result<void> abort();
 
  private:
