@@ -5,9 +5,11 @@
 //
 //   1. plan            run_read: inode item, extents
 //   2. reserve         run_read: fresh blocks, in memory only
-//   3. write           no lock but the data lock: bytes go to the device, in place. Nothing that is
+//   3. write           no lock but the data lock: bytes that nobody can read yet. Nothing that is
 //                      durable refers to fresh blocks or to bytes behind the end of the file.
 //   4. commit          run_write: bitmaps, extents, size, times; ordered after the device writes
+//   5. overwrite       no lock but the data lock: bytes that could be read before, in place. Last,
+//                      so that an operation refused for want of space has changed nothing.
 //
 // Bytes behind the end of a file in its last block may be anything. Whoever moves the end outward
 // past them makes them zeros first (look_beyond_end, zero_gap).

@@ -8,8 +8,8 @@
 namespace rvmfs {
 
 // Writes at most a few MiB of `data` at byte `offset`; the number of bytes written, at least 1.
-// Call with the inode's data lock held exclusively and without meta_lock. On error nothing has
-// changed but bytes of `data` in blocks that were the file's before.
+// Call with the inode's data lock held exclusively and without meta_lock. When space is short
+// nothing has changed; after an error of the device, bytes of `data` may be in place.
 Result<size_t> write_step(VolumeCore& core, Inode inode, uint64_t offset,
                           std::span<const std::byte> data, bool kill_suid_gid);
 

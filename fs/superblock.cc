@@ -100,6 +100,17 @@ Result<void> write_superblocks(rvm::Device& device, const Superblock& super) {
   return device.flush();
 }
 
+Result<void> heal_superblocks(rvm::Device& device, const Superblock& super) {
+  for (const uint64_t offset : {format::kSuperblockCopyOffset, format::kSuperblockOffset}) {
+    Superblock found;
+    auto read = read_one(device, offset, found);
+    if (read && *read == Found::good && found.hash == super.hash) continue;
+    RVM_TRY(write_one(device, offset, super));
+    RVM_TRY(device.flush());
+  }
+  return {};
+}
+
 Result<void> wipe_superblocks(rvm::Device& device) {
   const std::array<std::byte, format::kBlockBytes> zeros{};
   for (const uint64_t offset :

@@ -20,6 +20,10 @@ void seal(format::Superblock& super);
 // good primary; the write of the primary is what makes it count.
 Result<void> write_superblocks(rvm::Device& device, const format::Superblock& super);
 
+// Makes both superblocks this one (the one that was read). A crash may have left the other torn; if
+// it stayed so, the next change could be cut while the good one is being written.
+Result<void> heal_superblocks(rvm::Device& device, const format::Superblock& super);
+
 // Overwrites both superblocks and the owner record with zeros, durably.
 Result<void> wipe_superblocks(rvm::Device& device);
 

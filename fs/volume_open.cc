@@ -105,6 +105,7 @@ Result<std::unique_ptr<Volume>> Volume::open(std::shared_ptr<rvm::Device> device
   RVM_TRY(open_rvm(*core));
   RVM_TRY(check_root(*core));
   if (!options.read_only) {
+    RVM_TRY(heal_superblocks(*core->device, core->super));
     RVM_TRY(finish_all_orphans(*core));
     RVM_TRY(write_owner(*core->device, true, core->now()));
     if (options.background) start_background(*core);

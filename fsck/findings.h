@@ -50,7 +50,7 @@ enum class Severity : uint8_t { note, problem, damage };
   X(page_shared, 310, damage, false, "a metadata page is used twice")                              \
   X(page_free_not_zero, 311, problem, true, "a free metadata page is not zero")                    \
   X(root_bad, 401, damage, false, "the volume root is not valid")                                  \
-  X(root_blocks_total, 402, problem, true, "the volume root has more blocks than the superblock")    \
+  X(root_blocks_total, 402, problem, true, "the volume root has more blocks than the superblock")  \
   X(root_counters, 403, problem, true, "counters in the volume root are wrong")                    \
   X(root_next_inode, 404, problem, true, "the next inode number was given out already")            \
   X(root_growth_unfinished, 405, note, true, "growing the volume was cut before it counted")       \

@@ -175,10 +175,10 @@ class Mount {
   void leave(Session& session) const {
     if (is_descriptor(options_.mount_point)) return;
     if (unmount(options_.mount_point, Detach::no)) {
-      session.forget_mount();
-      // If it does not end now, another mount namespace has a copy of the mount; it loses it.
       pollfd event{session.event_fd(), POLLIN, 0};
       while (!session.ended() && poll(&event, 1, kPatienceMilliseconds) > 0) session.clear_event();
+      // If it has not ended, another mount namespace has a copy of the mount; it loses it.
+      if (!session.ended()) session.forget_mount();
       return;
     }
     say(Level::notice, "{} is in use; unmounting it all the same", options_.mount_point);

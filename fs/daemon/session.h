@@ -53,7 +53,8 @@ class Session {
   bool ready() const { return ready_; }  // the mount answers
   bool ended() const { return ended_; }  // no worker waits for requests any more
 
-  // Somebody has unmounted it already: the destructor does not have to.
+  // It was unmounted already, though somebody still uses it: the destructor must not unmount again
+  // what may now be another mount at that place. (libfuse then leaks its copy of the path.)
   void forget_mount() { mounted_ = false; }
 
   // Ends: requests that are being worked on are finished, then all workers are gone.

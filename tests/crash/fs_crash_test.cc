@@ -262,15 +262,16 @@ TEST(FsCrash, GrowingTheVolumeMayBeCutAnywhere) {
 CheckResult check_half_formatted(const SparseImage& image) {
   CheckResult result;
   auto device = std::make_shared<MemoryDevice>(image, MemoryOptions{.can_grow = false});
-  fsck::FindingList findings;
-  const fsck::Summary summary = fsck::check_image(*device, {}, findings);
   MountOptions mount;
   mount.background = false;
-  const auto volume = Volume::open(device, mount);
+  auto volume = Volume::open(device, mount);
   if (!volume) return result;  // no volume: format again
-  if (!summary.clean()) result.failure = "opens, but fsck says: " + findings.text();
   const auto status = (*volume)->statfs();
   if (!status || status->inodes_used != 1) result.failure = "opens, and is not empty";
+  if (!(*volume)->close()) result.failure = "cannot be closed";
+  fsck::FindingList findings;
+  const fsck::Summary summary = fsck::check_image(*device, {}, findings);
+  if (!summary.clean()) result.failure = "opens, but fsck says: " + findings.text();
   return result;
 }
 

@@ -37,10 +37,19 @@ Window window_at(const FsAccount& account, size_t point) {
   return window;
 }
 
-std::string run_fsck(rvm::Device& device, const char* when) {
+// Before recovery one of the two superblocks may be torn: the next open mends it.
+std::string run_fsck(rvm::Device& device, bool recovered) {
   fsck::FindingList findings;
   const fsck::Summary summary = fsck::check_image(device, {}, findings);
-  return summary.clean() ? "" : fmt::format("fsck {} recovery: {}", when, findings.text());
+  uint64_t problems = summary.problems;
+  for (const fsck::FindingId id :
+       {fsck::FindingId::superblock_first_damaged, fsck::FindingId::superblock_copy_damaged}) {
+    if (!recovered && findings.has(id)) --problems;
+  }
+  const char* when = recovered ? "after" : "before";
+  return problems == 0 && summary.damages == 0
+             ? ""
+             : fmt::format("fsck {} recovery: {}", when, findings.text());
 }
 
 // Contents of one file, at or after its last fsync.
@@ -110,9 +119,11 @@ class ContentJudge {
     std::array<std::byte, rvm::kSectorBytes> first, other;
     const uint64_t sector = offset / rvm::kSectorBytes * rvm::kSectorBytes;
     bool have_first = false;
+    // Writes that were refused leave no version behind.
+    const bool may_touch_end = versions_.size() > 1 || account_.options.faulty;
     for (const ModelNode* version : versions_) {
       const uint64_t size = version->content.size();
-      if (versions_.size() > 1 && size > sector && size - sector < rvm::kSectorBytes) return true;
+      if (may_touch_end && size > sector && size - sector < rvm::kSectorBytes) return true;
       version->content.read(sector, have_first ? other : first);
       if (have_first && first != other) return true;
       if (have_first && version->content.size() != versions_.front()->content.size()) return true;
@@ -200,7 +211,7 @@ CheckResult check_fs_state(const FsAccount& account, const SparseImage& image, s
                            bool has_garbage) {
   CheckResult result;
   MemoryDevice untouched(image, {.can_grow = account.options.image_file});
-  result.failure = run_fsck(untouched, "before");
+  result.failure = run_fsck(untouched, false);
   if (!result.failure.empty()) return result;
 
   Ensemble devices({image}, account.options.image_file);
@@ -226,7 +237,7 @@ CheckResult check_fs_state(const FsAccount& account, const SparseImage& image, s
     result.failure = "close: " + explain(closed.error());
     return result;
   }
-  result.failure = run_fsck(*devices.device(0), "after");
+  result.failure = run_fsck(*devices.device(0), true);
   return result;
 }
 

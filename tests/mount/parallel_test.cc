@@ -88,6 +88,7 @@ class Walker {
     std::set<std::string> names;
     while (const dirent* entry = readdir(directory)) names.insert(entry->d_name);
     closedir(directory);
+    if (names.empty()) return;  // removed meanwhile
     if (names.count(".") == 0 || names.count("..") == 0) problem_ = "a listing without . or ..";
   }
 
