@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -61,6 +62,9 @@ void MountTest::start(const std::string& options) {
   const bool answered =
       eventually([&] { return is_mounted(mount_point_) || !daemon_->running(); }, kPatience);
   ASSERT_TRUE(answered && daemon_->running()) << "rvmfs does not mount: " << daemon_output();
+  // In the table of mounts it stands a moment before it answers.
+  struct statvfs status {};
+  ASSERT_EQ(statvfs(mount_point_.c_str(), &status), 0) << strerror(errno) << daemon_output();
 }
 
 void MountTest::format_and_start(const std::string& size, const std::string& options) {
