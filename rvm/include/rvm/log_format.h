@@ -25,8 +25,8 @@
 // valid. Inside a unit, records are in order: a later one overrides an earlier one.
 //
 // Page journal. Before pages go home, a batch of them is written here and flushed; the header is
-// valid when its own hash and those of all pages match. A valid batch is written home again by
-// recovery, before anything else. Each batch overwrites the previous one; the batch number grows.
+// valid when its own hash and those of all pages match. A valid batch of the status block's
+// generation, newer than its journal_batch, is written home again by recovery, before anything else. Each batch overwrites the previous one; the batch number grows.
 #pragma once
 
 #include <cstdint>
