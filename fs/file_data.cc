@@ -36,6 +36,17 @@ Result<void> write_padded(VolumeCore& core, uint64_t position, uint64_t bytes, u
   return core.device->write(position, buffer);
 }
 
+// Makes at most a block's bytes of the image zeros. Mostly they are already (fresh blocks are
+// filled with zeros), and a sector that is not written cannot be torn: its other bytes may be
+// durable.
+Result<void> make_zeros(VolumeCore& core, uint64_t position, uint64_t bytes) {
+  std::byte present[kBlockBytes];
+  const std::span<std::byte> part = std::span(present).first(bytes);
+  RVM_TRY(read_device(core, position, part));
+  if (std::memcmp(present, kZeroBlock, bytes) == 0) return {};
+  return core.device->write(position, std::span(kZeroBlock).first(bytes));
+}
+
 }  // namespace
 
 Result<format::InodeItem> file_item(VolumeCore& core, Inode inode) {
@@ -96,8 +107,11 @@ Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64
     return ExtentMap(core, inode).pieces(begin / kBlockBytes, blocks_up(end), kPiecesMax);
   }));
   for (const Extent& piece : pieces) {
-    if (!piece.is_data()) continue;
-    RVM_TRY(write_part(core, piece, begin, std::span(kZeroBlock).first(end - begin)));
+    const uint64_t from = std::max(begin, piece.first * kBlockBytes);
+    const uint64_t to = std::min(end, piece.end() * kBlockBytes);
+    if (!piece.is_data() || from >= to) continue;
+    const uint64_t in_piece = from - piece.first * kBlockBytes;
+    RVM_TRY(make_zeros(core, piece.block * kBlockBytes + in_piece, to - from));
   }
   return {};
 }
@@ -130,7 +144,7 @@ Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_si
 
 Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond) {
   if (beyond.gap_bytes == 0) return {};
-  return core.device->write(beyond.gap_position, std::span(kZeroBlock).first(beyond.gap_bytes));
+  return make_zeros(core, beyond.gap_position, beyond.gap_bytes);
 }
 
 Result<void> finish_truncation(VolumeCore& core, Inode inode, uint64_t size) {

@@ -26,7 +26,8 @@
 //
 // Page journal. Before pages go home, a batch of them is written here and flushed; the header is
 // valid when its own hash and those of all pages match. A valid batch of the status block's
-// generation, newer than its journal_batch, is written home again by recovery, before anything else. Each batch overwrites the previous one; the batch number grows.
+// generation, newer than its journal_batch, is written home again by recovery, before anything
+// else. Each batch overwrites the previous one; the batch number grows.
 #pragma once
 
 #include <cstdint>
