@@ -30,7 +30,7 @@ GeneratorOptions workload() {
 
 FsRigOptions rig_options() {
   FsRigOptions options;
-  options.log_bytes = 256 * 1024;
+  options.log_bytes = 512 * 1024;
   options.faulty = true;
   options.run.tuning.spool_bytes_max = 32 * 1024;
   options.run.metadata_bytes_max = 256 * 1024;

@@ -93,7 +93,7 @@ TEST(FsCrash, OperationsWithManyFsyncsLoseNothingThatWasSynced) {
 
 TEST(FsCrash, ASmallLogThatWrapsAroundLosesNothing) {
   FsRigOptions options;
-  options.log_bytes = 256 * 1024;
+  options.log_bytes = 512 * 1024;  // the largest attribute must fit
   options.run.tuning.spool_bytes_max = 32 * 1024;
   run_workload("fs_wrap", options, [](FsRig& rig, uint64_t seed) {
     GeneratorOptions generator = usual(25);
@@ -144,7 +144,7 @@ TEST(FsCrash, MetadataThatNeedNewChunksGrowAtomically) {
 TEST(FsCrash, AVolumeThatIsFullAllTheTimeStaysSound) {
   FsRigOptions options;
   options.volume_bytes = 8 << 20;
-  options.log_bytes = 256 * 1024;
+  options.log_bytes = 512 * 1024;
   options.run.may_be_full = true;
   run_workload("fs_full", options, [](FsRig& rig, uint64_t seed) {
     rig.apply(op(Op::Kind::mknod, "/big"));

@@ -56,7 +56,7 @@ std::string run_fsck(rvm::Device& device, bool recovered) {
 class ContentJudge {
  public:
   ContentJudge(const FsAccount& account, size_t point, Window window, Inode inode, bool has_garbage)
-      : account_(account), has_garbage_(has_garbage) {
+      : account_(account), inode_(inode), last_(window.last), has_garbage_(has_garbage) {
     // Data that some sync made durable, or an fsync of this very file.
     size_t first = 0;
     for (const auto& [events, number] : account.durable) {
@@ -69,6 +69,7 @@ class ContentJudge {
     if (marks != account.file_durable.end()) {
       first = std::max(first, last_before(marks->second, point));
     }
+    first_ = first;
     for (size_t i = first; i <= window.last; ++i) {
       const auto& nodes = account_.states[i].nodes();
       const auto node = nodes.find(inode);
@@ -118,6 +119,11 @@ class ContentJudge {
   bool sector_was_written(uint64_t offset) const {
     std::array<std::byte, rvm::kSectorBytes> first, other;
     const uint64_t sector = offset / rvm::kSectorBytes * rvm::kSectorBytes;
+    for (const Touched& touched : account_.touched) {
+      const bool when = touched.operation > first_ && touched.operation <= last_;
+      const bool where = touched.begin < sector + rvm::kSectorBytes && touched.end > sector;
+      if (when && where && touched.inode == inode_) return true;
+    }
     bool have_first = false;
     // Writes that were refused leave no version behind.
     const bool may_touch_end = versions_.size() > 1 || account_.options.faulty;
@@ -133,6 +139,9 @@ class ContentJudge {
   }
 
   const FsAccount& account_;
+  const Inode inode_;
+  size_t first_ = 0;
+  const size_t last_;
   const bool has_garbage_;
   std::vector<const ModelNode*> versions_;
 };

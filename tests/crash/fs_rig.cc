@@ -41,11 +41,20 @@ void FsRig::note_state(std::string operation) {
   account_.texts.push_back(metadata_text(snapshot(run_->model(), false), kWithAllTimes));
 }
 
+void FsRig::note_touched(const Op& op) {
+  const bool copies = op.kind == Op::Kind::copy_range;
+  if (!copies && op.kind != Op::Kind::write && op.kind != Op::Kind::fallocate) return;
+  const Inode inode = find_path(run_->model(), run_->slots(), copies ? op.path2 : op.path);
+  const uint64_t begin = copies ? op.offset2 : op.offset;
+  account_.touched.push_back({account_.states.size(), inode, begin, begin + op.length});
+}
+
 void FsRig::apply(const Op& op) {
   if (!failure_.empty()) return;
   const size_t number = account_.states.size();
   const bool had_failed = run_->volume().failed();
   account_.begun_at.push_back(ensemble_->event_count());
+  note_touched(op);
   failure_ = run_->apply(op);
   if (!failure_.empty()) {
     failure_ = fmt::format("operation {}: {}", number, failure_);

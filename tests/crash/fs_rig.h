@@ -35,6 +35,13 @@ struct FsRigOptions {
   ModelRunOptions run;
 };
 
+// A range of a file that an operation wrote to, perhaps the same bytes as before.
+struct Touched {
+  size_t operation;
+  Inode inode;
+  uint64_t begin, end;
+};
+
 struct FsAccount {
   FsRigOptions options;
   std::vector<std::string> operations;             // [i]: what operation i was; 0 is the start
@@ -44,6 +51,7 @@ struct FsAccount {
   std::vector<std::pair<size_t, size_t>> durable;  // (events, operation), growing
   // For single files: (events, operation).
   std::map<Inode, std::vector<std::pair<size_t, size_t>>> file_durable;
+  std::vector<Touched> touched;
   EnsembleHistory history;
 };
 
@@ -60,6 +68,7 @@ class FsRig {
 
  private:
   void note_state(std::string operation);
+  void note_touched(const Op& op);
 
   FsAccount account_;
   std::unique_ptr<Ensemble> ensemble_;

@@ -169,7 +169,7 @@ TEST(RvmCrash, SegmentsOnSeveralDevicesLoseNothingWhenTheyFailTogether) {
 
 TEST(RvmCrash, TransactionsOfManyLogUnitsAreAtomic) {
   RigOptions options;
-  options.log_bytes = 4 << 20;
+  options.log_bytes = 1 << 20;  // units of at most 214 KiB
   run_workload("rvm_large", options,
                [](RvmRig& rig) {
                  const size_t big = rig.add_region(0, 512 * 1024, true);
@@ -177,7 +177,7 @@ TEST(RvmCrash, TransactionsOfManyLogUnitsAreAtomic) {
                  for (int i = 0; i < 8 && rig.failure().empty(); ++i) {
                    commit_some(rig, 2, 1000);
                    rvm::Transaction tx = rig.begin();
-                   rig.change(tx, big, static_cast<uint64_t>(i) * 1000, 450 * 1024);
+                   rig.change(tx, big, static_cast<uint64_t>(i) * 1000, 350 * 1024);
                    rig.end(std::move(tx), any_mode(rig));
                  }
                  rig.flush();
