@@ -29,7 +29,8 @@ Result<void> prepare_signals() {
   ignore.sa_handler = SIG_IGN;
   struct sigaction wake {};  // without SA_RESTART: the read is to end
   wake.sa_handler = do_nothing;
-  if (sigaction(SIGPIPE, &ignore, nullptr) != 0 || sigaction(kWakeSignal, &wake, nullptr) != 0) {
+  if (sigaction(SIGPIPE, &ignore, nullptr) != 0 || sigaction(SIGXFSZ, &ignore, nullptr) != 0 ||
+      sigaction(kWakeSignal, &wake, nullptr) != 0) {
     return system_error("sigaction");
   }
   const sigset_t set = termination_signals();
@@ -42,6 +43,7 @@ void restore_signals() {
   const sigset_t set = termination_signals();
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
 }
 
 Result<SignalEvents> SignalEvents::open() {

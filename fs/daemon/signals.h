@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Signals: SIGTERM, SIGINT and SIGHUP ask for a clean unmount and arrive at a descriptor, in order,
-// between other events of the main thread; SIGPIPE is ignored; kWakeSignal gets a worker out of a
-// blocking read and does nothing else.
+// between other events of the main thread; SIGPIPE and SIGXFSZ are ignored (write(2) tells); and
+// kWakeSignal gets a worker out of a blocking read and does nothing else.
 #pragma once
 
 #include <csignal>

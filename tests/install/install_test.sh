@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # install_test.sh BUILD_DIR CXX: installs librvm from BUILD_DIR into a temporary folder, and builds
-# and runs user.cc against it, once through the CMake package and once through pkg-config.
+# and runs user.cc against it, once through the CMake package and once through pkg-config; then the
+# example of the README.
 set -euo pipefail
 build=$1
 cxx=$2
@@ -25,3 +26,17 @@ flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$w
 "$cxx" -std=c++20 "$here/user.cc" $flags -o "$work/user-pc"
 "$work/user-pc" "$work/two.rvm"
 echo "install: pkg-config works"
+
+# The example as it stands there, and a program that counts to two with it.
+{
+  awk '/^```/ { inside = /^```cpp/; next } inside' "$here/../../README.md"
+  cat <<'PROGRAM'
+int main() {
+  return make("counter.rvm") && count("counter.rvm") == 1u && count("counter.rvm") == 2u ? 0 : 1;
+}
+PROGRAM
+} >"$work/example.cc"
+# shellcheck disable=SC2086
+"$cxx" -std=c++20 -Wall -Wextra -Werror "$work/example.cc" $flags -o "$work/example"
+(cd "$work" && ./example)
+echo "install: the example of the README works"

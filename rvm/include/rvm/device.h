@@ -82,7 +82,8 @@ struct FileOptions {
 };
 
 // A file or block device of the host. The only code that makes system calls on an image.
-// Errors: io (os_errno), busy (locked by another process), no_space.
+// Errors: not_found, exists (exclusive), invalid_argument (neither a file nor a block device), busy
+// (locked by another process), no_space, io (os_errno).
 Result<std::shared_ptr<Device>> open_file_device(const std::string& path,
                                                  const FileOptions& options);
 

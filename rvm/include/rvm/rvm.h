@@ -75,10 +75,10 @@ using SegmentOpener =
     std::function<Result<std::shared_ptr<Device>>(std::string_view name, bool read_only)>;
 
 struct Options {
-  std::shared_ptr<Device> log_device;
+  std::shared_ptr<Device> log_device = nullptr;
   uint64_t log_offset = 0;
-  SegmentOpener open_segment;  // default: open_file_device(name)
-  Tuning tuning;
+  SegmentOpener open_segment = nullptr;  // default: open_file_device(name)
+  Tuning tuning = {};
   bool background = true;  // a thread truncates when the threshold is passed
   // Recover in memory only and never write to any device: for checking and for read-only media.
   bool read_only = false;
