@@ -36,6 +36,9 @@ else
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
+# fusermount3 reads it; a minimal container may have none.
+if [[ ! -e /etc/mtab ]] && ((EUID == 0)); then ln -s /proc/self/mounts /etc/mtab; fi
+
 # A minimal container has no udev to make the device.
 if [[ ! -e /dev/fuse ]]; then
   if ((EUID == 0)); then
