@@ -3,6 +3,8 @@
 #
 # Installs what building, testing and mounting need, from the packages of Debian 12. Does nothing,
 # and needs no rights, where everything is there already.
+#
+#   scripts/setup.sh [--bench]      --bench: also the filesystems that bench/run.py compares with
 set -euo pipefail
 
 packages=(
@@ -12,6 +14,12 @@ packages=(
   libgtest-dev libgmock-dev
   diffutils findutils util-linux
 )
+if [[ ${1:-} == --bench ]]; then
+  packages+=(e2fsprogs fuse2fs ntfs-3g xfsprogs btrfs-progs mount git tar)
+elif (($# > 0)); then
+  echo "usage: scripts/setup.sh [--bench]" >&2
+  exit 1
+fi
 
 missing=()
 for package in "${packages[@]}"; do

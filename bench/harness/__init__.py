@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The parts of bench/run.py.
