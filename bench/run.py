@@ -31,6 +31,7 @@ from harness import filesystems, plots, report, workloads  # noqa: E402
 
 ALL = "rvmfs,limit,default-limit,ext4,xfs,btrfs,fuse2fs,ntfs-3g"
 IMAGE_BYTES = {True: 6 << 30, False: 32 << 30}  # quick, full
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TREES = {True: ["/usr/include/c++", "/usr/include/linux"], False: ["/usr/include"]}
 
 
@@ -88,8 +89,10 @@ class Run:
             filesystems.make_filesystem(text, work, self.context.programs, size)
             for text in arguments.fs.split(",")
         ]
+        self.kinds = {filesystem.name: filesystem.kind for filesystem in self.filesystems}
         self.rounds = {}
         self.failures = []
+        self.dead = []  # filesystems whose daemon ended in between
         self.load = []
 
     def prepare(self):
@@ -104,7 +107,7 @@ class Run:
             filesystem.mount()
 
     def clean_up(self):
-        for filesystem in self.filesystems:
+        for filesystem in self.context.others + self.dead + self.filesystems:
             with contextlib.suppress(OSError):
                 filesystem.clean_up()
 
@@ -118,11 +121,15 @@ class Run:
         try:
             for phase, measured in suite.run(filesystem, self.context):
                 self.note(phase, name, round_number, measured)
-        except filesystems.Failed as failure:
+            if filesystem:
+                filesystems.settle(filesystem.mount_point)
+        except (filesystems.Failed, OSError) as failure:
             self.failures.append(f"{suite.name} on {name}: {failure}")
             say(f"FAILED {self.failures[-1]}")
-        if filesystem:
-            filesystems.settle(filesystem.mount_point)
+            if filesystem and not filesystem.alive():
+                say(f"{name} is dead; going on without it")
+                self.filesystems = [f for f in self.filesystems if f is not filesystem]
+                self.dead.append(filesystem)
 
     def go(self):
         for suite in self.suites:
@@ -135,7 +142,7 @@ class Run:
                     self.measure(suite, None, round_number)
                     continue
                 # Each round begins with another one, so that no place in the order is favoured.
-                shift = round_number % len(self.filesystems)
+                shift = round_number % max(len(self.filesystems), 1)
                 for filesystem in self.filesystems[shift:] + self.filesystems[:shift]:
                     self.measure(suite, filesystem, round_number)
             say(f"{suite.name}: {time.monotonic() - begin:.0f} s")
@@ -169,8 +176,7 @@ class Run:
             for name, phase in suite.phases.items():
                 if name in self.rounds and (not self.context.phases or name in self.context.phases):
                     phases[name] = dataclasses.asdict(phase)
-        kinds = {filesystem.name: filesystem.kind for filesystem in self.filesystems}
-        kinds["host"] = "host"
+        kinds = {**self.kinds, "host": "host"}
         write_report(Path(self.arguments.out), phases, kinds, self.rounds, self.facts())
 
 
@@ -200,8 +206,8 @@ def main():
         return 0
     if os.geteuid() != 0:
         sys.exit("bench/run.py mounts and drops caches: run it as root")
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    for number in ENDING:
+        signal.signal(number, interrupted)
     if arguments.nice:
         filesystems.raise_priority(os.getpid(), arguments.nice)
     if arguments.pin is not None:
@@ -220,7 +226,7 @@ def main():
         return 130
     finally:
         # A second Ctrl-C must not keep this from happening.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         if run:
             run.clean_up()

@@ -24,15 +24,16 @@
 namespace bench {
 
 struct Settings {
-  std::string folder;            // made by the client, which empties it afterwards
-  uint64_t count = 20000;        // operations of a phase, where the suite has no other number
-  uint64_t bytes = 256 << 20;    // size of the large file
-  int threads = 1;               //
-  bool shared = false;           // threads work in one directory
-  bool direct = false;           // O_DIRECT
-  std::set<std::string> phases;  // which to run; empty: all of the suite
-  pid_t daemon = 0;              // whose CPU time is measured as well; 0: there is none
-  bool messages = false;         // count FUSE messages (slower)
+  std::string folder;          // made by the client, which empties it afterwards
+  uint64_t count = 20000;      // operations of a phase, where the suite has no other number
+  uint64_t bytes = 256 << 20;  // size of the large file
+  int threads = 1;
+  bool shared = false;               // threads work in one directory
+  bool direct = false;               // O_DIRECT
+  std::set<std::string> phases;      // which to run; empty: all of the suite
+  pid_t daemon = 0;                  // whose CPU time is measured as well; 0: there is none
+  bool messages = false;             // count FUSE messages (slower)
+  std::vector<std::string> command;  // of the suite `run`
 };
 
 // Ends the program with a message unless result >= 0; returns the result.
@@ -118,5 +119,6 @@ void run_threads(const Settings& settings, Meter& meter);
 void run_durable(const Settings& settings, Meter& meter);
 void run_raw_log(const Settings& settings, Meter& meter);
 void run_data(const Settings& settings, Meter& meter);
+void run_program(const Settings& settings, Meter& meter);
 
 }  // namespace bench

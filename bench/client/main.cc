@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Command line of the benchmark client: client SUITE --folder FOLDER [options].
+// Command line of the benchmark client: client SUITE --folder FOLDER [options]. All suites but
+// `run` work in a folder that they make.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ const std::map<std::string, Suite> kSuites = {
     {"tree", run_tree},       {"large_directory", run_large_directory},
     {"threads", run_threads}, {"durable", run_durable},
     {"raw_log", run_raw_log}, {"data", run_data},
+    {"run", run_program},
 };
 
 [[noreturn]] void usage() {
@@ -30,6 +32,7 @@ const std::map<std::string, Suite> kSuites = {
   std::fprintf(stderr,
                "usage: client SUITE --folder FOLDER [--count N] [--bytes N] [--threads N]\n"
                "              [--shared] [--direct] [--phases A,B] [--daemon PID] [--messages]\n"
+               "       client run --folder MOUNT [--daemon PID] [--messages] -- PROGRAM...\n"
                "suites:%s\n",
                suites.c_str());
   exit(2);
@@ -53,6 +56,10 @@ Settings parse(const std::vector<std::string>& arguments) {
   Settings settings;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& option = arguments[i];
+    if (option == "--") {
+      settings.command.assign(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, arguments.end());
+      break;
+    }
     if (option == "--shared") {
       settings.shared = true;
     } else if (option == "--direct") {
@@ -91,9 +98,10 @@ int main(int argc, char** argv) {
   const auto suite = bench::kSuites.find(argv[1]);
   if (suite == bench::kSuites.end()) bench::usage();
   const bench::Settings settings = bench::parse({argv + 2, argv + argc});
-  bench::check(mkdir(settings.folder.c_str(), 0755), "mkdir", settings.folder);
+  const bool own_folder = suite->second != bench::run_program;
+  if (own_folder) bench::check(mkdir(settings.folder.c_str(), 0755), "mkdir", settings.folder);
   bench::Meter meter(settings);
   suite->second(settings, meter);
-  bench::check(rmdir(settings.folder.c_str()), "rmdir", settings.folder);
+  if (own_folder) bench::check(rmdir(settings.folder.c_str()), "rmdir", settings.folder);
   return 0;
 }

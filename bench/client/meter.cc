@@ -120,6 +120,8 @@ Meter::Sample Meter::sample() const {
   rusage usage{};
   check(getrusage(RUSAGE_SELF, &usage), "getrusage", "");
   now.client = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  check(getrusage(RUSAGE_CHILDREN, &usage), "getrusage", "");
+  now.client += seconds(usage.ru_utime) + seconds(usage.ru_stime);
   if (settings_.daemon == 0) return now;
   clockid_t daemon{};
   if (clock_getcpuclockid(settings_.daemon, &daemon) != 0) fail("the daemon is gone");

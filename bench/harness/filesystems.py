@@ -67,6 +67,7 @@ class Filesystem:
         self.mount_point = work / name
         self.daemon = None  # Popen of a FUSE daemon
         self.nice = 0
+        self.quick_format = False  # as a user formats, even if the rest is done in the background
 
     @property
     def pid(self):
@@ -116,6 +117,10 @@ class Filesystem:
             return device != os.stat(self.mount_point.parent).st_dev
         except OSError:
             return False
+
+    def alive(self):
+        """Still mounted and answering."""
+        return self.answers() and (self.daemon is None or self.daemon.poll() is None)
 
     def unmount(self):
         """Returns when the image is free again."""
@@ -178,6 +183,8 @@ class DefaultLimit(Filesystem):
 
 class Ext4(Filesystem):
     def make_command(self):
+        if self.quick_format:
+            return ["mkfs.ext4", "-q", "-F", str(self.image)]
         # Nothing is left to be done in the background.
         background = "lazy_itable_init=0,lazy_journal_init=0"
         inodes = str(self.image_bytes // 8192)

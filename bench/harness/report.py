@@ -17,6 +17,8 @@ METADATA = [
 ]
 TARGETS = {
     "none": [],
+    "raw": [],
+    "sqlite": [],
     "metadata": METADATA,
     "cached": METADATA[:2],
     "programs": METADATA,
@@ -26,7 +28,16 @@ TARGETS = {
     "wal": [("2.5 x ext4", "ext4", 2.5)],
     "data": [("0.9 x better of ntfs-3g, limit", "best:ntfs-3g,limit", 0.9)],
     "direct": [("ext4 / 1.3", "ext4", 1 / 1.3)],
+    # Absolute ones, in the unit of the phase; met if the median is at most that.
+    "mkfs": [("50 ms", "at most", 50)],
+    "mount": [("20 ms", "at most", 20)],
+    "unmount": [("50 ms", "at most", 50)],
+    "recovery": [("300 ms", "at most", 300)],
+    "small_memory": [("16 MiB", "at most", 16)],
+    # 256 MiB of metadata, and the daemon itself.
+    "memory": [("256 + 16 MiB", "at most", 272)],
 }
+LOWER = ("s", "ms", "MiB")  # units of which less is better
 RATIOS = ("limit", "default-limit", "ext4", "fuse2fs", "ntfs-3g")
 
 
@@ -54,7 +65,7 @@ class Results:
 
     def ratio(self, phase, others, other_phase=None):
         """How much better the subject is than the best of the others."""
-        lower = self.phases[phase]["unit"] == "s"
+        lower = self.phases[phase]["unit"] in LOWER
         mine = self.values(phase, self.subject())
         theirs = [self.values(other_phase or phase, other) for other in others if other]
         ratios = []
@@ -81,6 +92,11 @@ class Results:
         """[(text, ratio, wanted)] of the targets that were measured."""
         seen = []
         for text, opponent, wanted in TARGETS[self.phases[phase]["target"]]:
+            if opponent == "at most":
+                value = self.median(phase, self.subject())
+                if value is not None:
+                    seen.append((text, wanted / value, 1.0))
+                continue
             ratio = self.against(phase, opponent)
             if ratio is not None:
                 seen.append((text, ratio, wanted))
@@ -92,8 +108,8 @@ def short(value, unit):
         return ""
     if unit == "s":
         return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
-    if unit == "ms":
-        return f"{value:.1f} ms"
+    if unit in ("ms", "MiB"):
+        return f"{value:,.1f} {unit}"
     if unit == "MiB/s":
         return f"{value:,.0f} MiB/s"
     if value >= 100_000:
@@ -128,9 +144,9 @@ def ratio_table(results):
     met = missed = 0
     for phase, about in results.phases.items():
         ratios = [results.ratio(phase, [results.of_kind(kind)]) for kind in kinds]
-        if not any(ratios):
-            continue
         verdicts = results.verdicts(phase)
+        if not any(ratios) and not verdicts:
+            continue
         good = [v for v in verdicts if v[1] >= v[2]]
         bad = [v for v in verdicts if v[1] < v[2]]
         met += len(good)
@@ -155,6 +171,8 @@ def cpu_table(results):
     names = [n for n in results.kinds if any(results.median(p, n) for p in results.phases)]
     lines = head(["workload", *names])
     for phase, about in results.phases.items():
+        if about["unit"] in ("ms", "MiB"):
+            continue
         cells = []
         for name in names:
             daemon = median_of(results, phase, name, "daemon")
@@ -167,6 +185,10 @@ def cpu_table(results):
                 cells.append(f"{daemon * 1e6:.1f} + {client * 1e6:.1f}")
         lines.append(row([about["title"], *cells]))
     return lines
+
+
+def each(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def message_table(results):
@@ -182,10 +204,10 @@ def message_table(results):
             last = seen[-1]
             count = last["operations"]
             kinds = sorted(last["messages"].items(), key=lambda item: -item[1])
-            text = ", ".join(f"{k} {v / count:.3g}" for k, v in kinds[:6])
+            text = ", ".join(f"{k} {each(v / count)}" for k, v in kinds[:6])
             total = sum(last["messages"].values()) / count
-            switches = f"{last['switches'] / count:.2f}"
-            lines.append(row([about["title"], name, f"{total:.3g}", switches, text]))
+            switches = each(last["switches"] / count)
+            lines.append(row([about["title"], name, each(total), switches, text]))
     return lines if found else []
 
 

@@ -3,9 +3,9 @@
 # The workloads. A *suite* runs on one mounted filesystem and gives a measurement for each of its
 # phases; run.py goes round the filesystems with it. Phases have a title, a unit and a class of
 # target (report.py).
+import dataclasses
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -32,7 +32,7 @@ class Measurement:
 @dataclass
 class Phase:
     title: str
-    unit: str  # "op/s", "MiB/s": higher is better; "s": lower is better
+    unit: str  # "op/s", "MiB/s": higher is better; "s", "ms", "MiB": lower is better
     target: str  # a class of report.TARGETS
 
 
@@ -44,6 +44,7 @@ class Context:
     phases: set  # which are wanted; empty: all
     messages: bool
     source: "Source" = None
+    others: list = field(default_factory=list)  # more filesystems that have to be cleaned up
 
 
 class Suite:
@@ -62,7 +63,7 @@ class Suite:
 class ClientSuite(Suite):
     """Phases of bench/client."""
 
-    def __init__(self, name, suite, phases, quick, full, needs_root_cache=False):
+    def __init__(self, name, suite, phases, quick, full):
         self.name = name
         self.suite = suite
         self.phases = phases
@@ -72,27 +73,16 @@ class ClientSuite(Suite):
 
     def run(self, filesystem, context):
         folder = (context.work if self.on_host else filesystem.mount_point) / "client"
-        command = [str(context.programs / "bench/client"), self.suite, "--folder", str(folder)]
-        command += (self.quick if context.quick else self.full).split()
-        command += ["--phases", ",".join(self.wanted(context))]
-        if not self.on_host and filesystem.pid:
-            command += ["--daemon", str(filesystem.pid)]
-            if context.messages:
-                command.append("--messages")
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-        if done.returncode != 0:
+        arguments = [self.suite, "--folder", str(folder)]
+        arguments += (self.quick if context.quick else self.full).split()
+        arguments += ["--phases", ",".join(self.wanted(context))]
+        try:
+            for seen in client(context, None if self.on_host else filesystem, arguments):
+                if seen["phase"] in self.phases:
+                    yield seen["phase"], measurement(seen, seen["operations"] / seen["seconds"])
+        except Failed:
             shutil.rmtree(folder, ignore_errors=True)
-            raise Failed(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
-        for line in done.stdout.decode().splitlines():
-            seen = json.loads(line)
-            phase = self.phases.get(seen["phase"])
-            if phase is None:
-                continue
-            value = seen["operations"] / seen["seconds"]
-            yield seen["phase"], Measurement(
-                value, seen["operations"], seen["seconds"], seen["client"], seen["daemon"],
-                seen["switches"], seen.get("messages", {}),
-            )  # fmt: skip
+            raise
 
 
 class Source:
@@ -127,28 +117,39 @@ def drop_caches():
     time.sleep(0.2)
 
 
-def timed(filesystem, command, operations=1, shell=False, cold=False, cwd=None):
+def client(context, filesystem, arguments):
+    """Runs bench/client; yields what it prints."""
+    command = [str(context.programs / "bench/client"), *arguments]
+    at = command.index("--") if "--" in command else len(command)
+    if filesystem and filesystem.pid:
+        command[at:at] = ["--daemon", str(filesystem.pid)]
+        if context.messages:
+            command.insert(at, "--messages")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    for line in done.stdout.decode().splitlines():
+        yield json.loads(line)
+
+
+def measurement(seen, value):
+    return Measurement(value, seen["operations"], seen["seconds"], seen["client"], seen["daemon"],
+                       seen["switches"], seen.get("messages", {}))  # fmt: skip
+
+
+def timed(context, filesystem, *command, cold=False):
     """Seconds of a program that must succeed."""
     if cold:
         drop_caches()
-    daemon = cpu_seconds(filesystem.pid) if filesystem.pid else 0
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.perf_counter()
-    done = subprocess.run(command, shell=shell, cwd=cwd, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-    seconds = time.perf_counter() - begin
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        raise Failed(f"{command}: {done.stderr.decode(errors='replace').strip()}")
-    client = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    spent = cpu_seconds(filesystem.pid) - daemon if filesystem.pid else 0
-    return Measurement(seconds, operations, seconds, client, spent), done.stdout
+    arguments = ["run", "--folder", str(filesystem.mount_point), "--", *map(str, command)]
+    seen = next(client(context, filesystem, arguments))
+    return measurement(seen, seen["seconds"])
 
 
 class Programs(Suite):
     name = "programs"
     phases = {
-        "cp_star": Phase("cp * dir, 5,000 small files", "s", "programs"),
+        "cp_star": Phase("cp * dir, 5,000 small files (quick: 1,000)", "s", "programs"),
         "tar_x": Phase("tar -x of a source tree", "s", "programs"),
         "cp_r": Phase("cp -r of it", "s", "programs"),
         "find": Phase("find, cold", "s", "programs"),
@@ -163,36 +164,35 @@ class Programs(Suite):
         top = filesystem.mount_point / "programs"
         top.mkdir()
         wanted = set(self.wanted(context))
+
+        def measure(*command, cold=False):
+            return timed(context, filesystem, *command, cold=cold)
+
+        def shell(command, *arguments, cold=False):
+            return measure("sh", "-c", command, "sh", *arguments, cold=cold)
+
         try:
             if "cp_star" in wanted:
                 (top / "small").mkdir()
-                yield "cp_star", timed(filesystem, f"cp * {top}/small", shell=True,
-                                       cwd=source.small)[0]  # fmt: skip
+                yield "cp_star", shell('cd "$1" && cp * "$2"', source.small, top / "small")
             if wanted & {"tar_x", "find", "grep_r", "rm_rf"}:
-                measured, _ = timed(filesystem, ["tar", "-C", str(top), "-xf", str(source.archive)])
-                yield "tar_x", measured
+                yield "tar_x", measure("tar", "-C", top, "-xf", source.archive)
             if "cp_r" in wanted:
-                command = ["cp", "-r", str(source.tree), str(top / "copy")]
-                yield "cp_r", timed(filesystem, command)[0]
-            tree = str(top / "tree")
-            if "find" in wanted:
-                command = ["find", tree, "-type", "f", "-newer", "/proc/self"]
-                yield "find", timed(filesystem, command, cold=True)[0]
-            if "grep_r" in wanted:
-                command = ["grep", "-r", "-c", "-e", "no such words", tree]
-                command = " ".join(command[:4]) + f" 'no such words' {tree} > /dev/null; [ $? = 1 ]"
-                yield "grep_r", timed(filesystem, command, shell=True, cold=True)[0]
+                yield "cp_r", measure("cp", "-r", source.tree, top / "copy")
+            tree = top / "tree"
+            if "find" in wanted:  # -newer: a stat of each
+                yield "find", measure("find", tree, "-newer", "/proc/self", cold=True)
+            if "grep_r" in wanted:  # status 1: not found
+                command = 'grep -r -c "no such words" "$1" | wc -l; test "${PIPESTATUS[0]}" = 1'
+                yield "grep_r", measure("bash", "-c", command, "sh", tree, cold=True)
             if "rm_rf" in wanted:
-                yield "rm_rf", timed(filesystem, ["rm", "-rf", tree])[0]
+                yield "rm_rf", measure("rm", "-rf", tree)
             if wanted & {"git_clone", "git_status"}:
-                clone = str(top / "clone")
-                command = ["git", "clone", "-q", "--no-local", str(source.repository), clone]
-                yield "git_clone", timed(filesystem, command)[0]
-                command = ["git", "-C", clone, "status", "--porcelain"]
-                measured, said = timed(filesystem, command, cold=True)
-                if said:
-                    raise Failed(f"{filesystem.name}: git status is not clean after a clone")
-                yield "git_status", measured
+                clone = top / "clone"
+                yield "git_clone", measure("git", "clone", "-q", "--no-local", source.repository,
+                                           clone)  # fmt: skip
+                yield "git_status", shell('test -z "$(git -C "$1" status --porcelain)"', clone,
+                                          cold=True)  # fmt: skip
         finally:
             shutil.rmtree(top, ignore_errors=True)
 
@@ -201,7 +201,7 @@ class Sqlite(Suite):
     name = "sqlite"
     phases = {
         "sqlite_wal": Phase("sqlite transactions, WAL", "op/s", "wal"),
-        "sqlite_delete": Phase("sqlite transactions, DELETE journal", "op/s", "none"),
+        "sqlite_delete": Phase("sqlite transactions, DELETE journal", "op/s", "sqlite"),
     }
 
     def run(self, filesystem, context):
@@ -211,13 +211,17 @@ class Sqlite(Suite):
             folder = filesystem.mount_point / "sqlite"
             folder.mkdir()
             try:
+                daemon = cpu_seconds(filesystem.pid) if filesystem.pid else 0
                 command = [sys.executable, str(HERE / "sqlite_client.py"), str(folder / "db"), mode]
-                measured, said = timed(filesystem, [*command, str(count)], count)
-                measured.seconds = float(said)
-                measured.value = count / measured.seconds
-                yield phase, measured
+                seconds, cpu = map(float, run(*command, str(count)).split())
+                spent = cpu_seconds(filesystem.pid) - daemon if filesystem.pid else 0
+                yield phase, Measurement(count / seconds, count, seconds, cpu, spent)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def of_threads(count):
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def client_suites():
@@ -265,12 +269,12 @@ def client_suites():
 
     def durable(n):
         return {
-            f"create_fsync_{n}": Phase(f"create + 4 KiB + fsync, {n} threads", op, f"durable_{n}"),
-            f"append_fsync_{n}": Phase(f"append 4 KiB + fsync, {n} threads", op, f"durable_{n}"),
+            f"create_fsync_{n}": Phase(f"create + 4 KiB + fsync, {of_threads(n)}", op, f"durable_{n}"),
+            f"append_fsync_{n}": Phase(f"append 4 KiB + fsync, {of_threads(n)}", op, f"durable_{n}"),
         }
 
     def raw(n):
-        return {f"raw_append_{n}": Phase(f"raw durable 4 KiB append, {n} threads", op, "none")}
+        return {f"raw_append_{n}": Phase(f"raw durable 4 KiB append, {of_threads(n)}", op, "raw")}
 
     data = {
         "seq_write": Phase("sequential write", mib, "data"),
@@ -322,11 +326,13 @@ class MillionSuite(ClientSuite):
         return [] if context.quick else super().wanted(context)
 
     def run(self, filesystem, context):
-        plain = ClientSuite(self.name, self.suite, {}, self.quick, self.full)
-        plain.phases = {key.removesuffix("_million"): p for key, p in self.phases.items()}
-        for phase, measured in plain.run(filesystem, context):
+        phases = {key.removesuffix("_million"): p for key, p in self.phases.items()}
+        plain = ClientSuite(self.name, self.suite, phases, self.quick, self.full)
+        for phase, measured in plain.run(filesystem, dataclasses.replace(context, phases=set())):
             yield phase + "_million", measured
 
 
 def all_suites():
-    return [*client_suites(), Programs(), Sqlite()]
+    from harness.life import Life  # it needs the classes above
+
+    return [*client_suites(), Programs(), Sqlite(), Life()]
