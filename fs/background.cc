@@ -12,6 +12,7 @@
 
 #include "fs/block_allocator.h"
 #include "fs/orphans.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -96,7 +97,10 @@ void stop_background(VolumeCore& core) {
 }
 
 // One device flush makes the data written in place and, in the same force, the log durable.
-Result<void> Volume::fsync(Inode, bool) { return sync(); }
+Result<void> Volume::fsync(Inode, bool data_only) {
+  if (data_only && RVM_SEEDED_BUG("fdatasync_without_log")) return core_->device->flush();
+  return sync();
+}
 
 Result<void> Volume::sync() {
   if (core_->options.read_only) return {};

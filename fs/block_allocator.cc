@@ -8,6 +8,7 @@
 // the longest run of a group, learned by a search that failed, keeps a fragmented or full volume
 // from being searched again and again.
 #include "fs/block_allocator.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -219,7 +220,7 @@ Result<uint64_t> BlockAllocator::allocate_chunk(rvm::Transaction& tx) {
   if (!found) return Error{rvm::Errc::no_space, 0, 0, "no free room for a metadata chunk"};
   const uint64_t offset = *found * format::kBlockBytes;
   RVM_TRY(core_.device->allocate(offset, rvm::format::kChunkBytes));
-  RVM_TRY(groups.mark(tx, *found, kChunkBlocks, true));
+  if (!RVM_SEEDED_BUG("chunk_not_marked")) RVM_TRY(groups.mark(tx, *found, kChunkBlocks, true));
   return offset;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "fs/block_allocator.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -20,7 +21,7 @@ Result<void> BlockAllocator::free(Operation& op, BlockRun run) {
   op.on_success.emplace_back([this, run](rvm::CommitTicket ticket) {
     std::lock_guard lock(mutex_);
     freed_now_.clear();
-    busy_.add(run.block, run.count);
+    if (!RVM_SEEDED_BUG("freed_block_reused_early")) busy_.add(run.block, run.count);
     add_pending(ticket, run);
   });
   return {};

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "fs/orphans.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -32,6 +33,7 @@ std::span<const std::byte> part_within(uint64_t offset, std::span<const std::byt
 Result<void> write_padded(VolumeCore& core, uint64_t position, uint64_t bytes, uint64_t data_at,
                           std::span<const std::byte> data) {
   std::vector<std::byte> buffer(bytes);
+  if (RVM_SEEDED_BUG("block_not_padded")) RVM_TRY(core.device->read(position, buffer));
   if (!data.empty()) std::memcpy(buffer.data() + data_at, data.data(), data.size());
   return core.device->write(position, buffer);
 }
@@ -102,7 +104,7 @@ Result<void> write_part(VolumeCore& core, const Extent& where, uint64_t offset,
 }
 
 Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64_t end) {
-  if (begin >= end) return {};
+  if (begin >= end || RVM_SEEDED_BUG("edges_not_zeroed")) return {};
   RVM_ASSIGN(const std::vector<Extent> pieces, core.run_read<std::vector<Extent>>([&] {
     return ExtentMap(core, inode).pieces(begin / kBlockBytes, blocks_up(end), kPiecesMax);
   }));
@@ -143,7 +145,7 @@ Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_si
 }
 
 Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond) {
-  if (beyond.gap_bytes == 0) return {};
+  if (beyond.gap_bytes == 0 || RVM_SEEDED_BUG("gap_not_zeroed")) return {};
   return make_zeros(core, beyond.gap_position, beyond.gap_bytes);
 }
 
@@ -211,7 +213,8 @@ Result<FreshBlocks::Committed> FreshBlocks::commit(Operation& op, ExtentMap& map
   Committed committed{first, 0};
   for (uint32_t weight = 0; committed.next < extents_.size() && weight < weight_max;) {
     Extent extent = extents_[committed.next];
-    extent.unwritten = unwritten;
+    extent.unwritten = unwritten && !RVM_SEEDED_BUG("unwritten_flag_lost");
+    if (extent.count > 1 && RVM_SEEDED_BUG("extent_one_block_short")) --extent.count;
     RVM_TRY(core_.blocks->commit_reserved(op, {extent.block, static_cast<uint32_t>(extent.count)}));
     RVM_TRY(map.insert(op, extent));
     weight += extent_weight(extent.count);

@@ -10,6 +10,7 @@
 #include "fs/inlined_data.h"
 #include "fs/inode.h"
 #include "fs/orphans.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -85,6 +86,16 @@ Result<void> prepare(VolumeCore& core, Inode inode, uint64_t size) {
   return size > item.size ? prepare_extension(core, inode, item.size, size) : Result<void>();
 }
 
+// The seeded bug: the blocks go, and the size still says that they are there.
+Result<void> free_early(VolumeCore& core, Inode inode, uint64_t size) {
+  return core.run_write<void>([&](Operation& op) -> Result<void> {
+    RVM_ASSIGN(const InodeItem* item, core.inode(inode));
+    if (is_inlined(*item)) return {};
+    RVM_TRY(core.free_data_beyond(op, inode, size, UINT32_MAX));
+    return {};
+  });
+}
+
 }  // namespace
 
 Result<Attributes> change_size(VolumeCore& core, Inode inode, uint64_t size,
@@ -97,6 +108,7 @@ Result<Attributes> change_size(VolumeCore& core, Inode inode, uint64_t size,
   others.valid &= ~AttributeChange::size_bit;
   std::unique_lock data_lock(core.inode_locks.of(inode));
   RVM_TRY(prepare(core, inode, size));
+  if (RVM_SEEDED_BUG("truncate_in_two_transactions")) RVM_TRY(free_early(core, inode, size));
   for (uint32_t weight_max = kStepWeightMax;; weight_max /= 2) {
     const Result<Outcome> outcome = core.run_write<Outcome>(
         [&](Operation& op) { return resize(op, core, inode, size, others, weight_max); });

@@ -11,6 +11,7 @@
 #include "fs/attributes.h"
 #include "fs/inlined_data.h"
 #include "fs/inode.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -134,6 +135,7 @@ Result<void> WriteStep::reserve() {
     }
     const bool some = !fresh_.extents().empty() && fresh_.extents().back().end() > piece.first;
     const uint64_t reached = some ? fresh_.extents().back().end() : piece.first;
+    if (is(covered.error(), FsErrc::volume_full) && RVM_SEEDED_BUG("enospc_swallowed")) return {};
     if (!is(covered.error(), FsErrc::volume_full) || reached * kBlockBytes <= offset_) {
       return covered;
     }
@@ -195,8 +197,9 @@ Result<void> WriteStep::commit_body(Operation& op) {
   }
   RVM_TRY(drop_privileges(op, core_, inode_, kill_suid_gid_));
   if (!exposes) return core_.touch(op, inode_, true, true, false);
-  op.tx.order_after_device_writes();
-  const uint32_t to = is_inlined(plan_.item) ? kItemEnd : kItemTimesEnd;
+  if (!RVM_SEEDED_BUG("data_not_ordered")) op.tx.order_after_device_writes();
+  const uint32_t end_of_times = RVM_SEEDED_BUG("mtime_not_logged") ? kItemTimes : kItemTimesEnd;
+  const uint32_t to = is_inlined(plan_.item) ? kItemEnd : end_of_times;
   RVM_ASSIGN(InodeItem * item, modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), to));
   if (is_inlined(*item)) item->layout = static_cast<uint8_t>(format::Layout::extents);
   item->size = std::max(item->size, end());

@@ -9,6 +9,7 @@
 
 #include "fs/file_data.h"
 #include "fs/inode.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -123,7 +124,7 @@ Result<void> convert_inlined(VolumeCore& core, Inode inode) {
     RVM_ASSIGN(InodeItem * item, core.modify_inode(op, inode));
     item->layout = static_cast<uint8_t>(format::Layout::extents);
     item->blocks += done.blocks;
-    op.tx.order_after_device_writes();
+    if (!RVM_SEEDED_BUG("convert_not_ordered")) op.tx.order_after_device_writes();
     return {};
   }));
   fresh.keep(fresh.extents().size());

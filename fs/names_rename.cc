@@ -13,6 +13,7 @@
 #include "fs/directory.h"
 #include "fs/inode.h"
 #include "fs/orphans.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -119,7 +120,8 @@ Result<void> account(Operation& op, VolumeCore& core, const Place& from, const P
   } else {
     RVM_TRY(change_directory(op, core, from.parent, -entries_lost, -source_links));
     RVM_TRY(change_directory(op, core, to.parent, entries_gained, source_links - target_links));
-    if (source.is_directory) RVM_TRY(set_parent(op, core, source.entry.inode, to.parent));
+    const bool moved = source.is_directory && !RVM_SEEDED_BUG("dotdot_kept");
+    if (moved) RVM_TRY(set_parent(op, core, source.entry.inode, to.parent));
   }
   return core.touch(op, source.entry.inode, false, true, false);
 }
@@ -190,12 +192,25 @@ Result<Inode> exchange(Operation& op, VolumeCore& core, const Place& from, const
   return Inode{0};
 }
 
+// The seeded bug: the target goes in a transaction of its own.
+void remove_target_early(Volume& volume, VolumeCore& core, const Place& from, const Place& to) {
+  const Result<bool> two_files = core.run_read<bool>([&]() -> Result<bool> {
+    RVM_ASSIGN(const Thing source, find_thing(core, from));
+    RVM_ASSIGN(const Thing target, find_thing(core, to));
+    return source.entry.inode != target.entry.inode && !source.is_directory && !target.is_directory;
+  });
+  if (two_files && *two_files) static_cast<void>(volume.unlink(to.parent, to.name));
+}
+
 }  // namespace
 
 Result<void> Volume::rename(Inode parent, std::string_view name, Inode new_parent,
                             std::string_view new_name, uint32_t flags) {
   const Place from{parent, name}, to{new_parent, new_name};
   RVM_TRY(check_rename(from, to, flags));
+  if (flags == 0 && RVM_SEEDED_BUG("rename_in_two_transactions")) {
+    remove_target_early(*this, *core_, from, to);
+  }
   auto displaced = core_->run_write<Inode>([&](Operation& op) -> Result<Inode> {
     RVM_TRY(directory_inode(*core_, from.parent));
     RVM_TRY(directory_inode(*core_, to.parent));

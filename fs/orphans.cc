@@ -10,6 +10,7 @@
 
 #include "fs/block_allocator.h"
 #include "fs/inode.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -125,6 +126,7 @@ Result<void> orphan_unlinked(Operation& op, VolumeCore& core, Inode inode) {
     std::lock_guard lock(core.holds_mutex);
     core.orphans.insert(inode);
   });
+  if (RVM_SEEDED_BUG("orphan_forgotten")) return {};
   return add_orphan(op, core, inode, format::kOrphanUnlinked);
 }
 

@@ -9,6 +9,7 @@
 
 #include "fs/block_allocator.h"
 #include "fs/superblock.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -50,7 +51,8 @@ Result<void> Volume::grow(uint64_t volume_bytes) {
   format::Superblock super = core_->super;
   super.volume_bytes = volume_bytes;
   seal(super);
-  RVM_TRY(write_superblocks(*core_->device, super));
+  const bool late = RVM_SEEDED_BUG("grow_root_first");
+  if (!late) RVM_TRY(write_superblocks(*core_->device, super));
   RVM_TRY(core_->run_write<void>([&](Operation& op) -> Result<void> {
     RVM_ASSIGN(format::VolumeRoot * root, core_->modify_root(op));
     root->blocks_total = volume_bytes / format::kBlockBytes;
@@ -58,6 +60,10 @@ Result<void> Volume::grow(uint64_t volume_bytes) {
         [this, volume_bytes](rvm::CommitTicket) { core_->super.volume_bytes = volume_bytes; });
     return {};
   }));
+  if (late) {
+    RVM_TRY(sync());
+    RVM_TRY(write_superblocks(*core_->device, super));
+  }
   core_->super.hash = super.hash;
   return sync();
 }

@@ -17,6 +17,7 @@
 #include "fs/block_allocator.h"
 #include "fs/orphans.h"
 #include "fs/superblock.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -105,8 +106,10 @@ Result<std::unique_ptr<Volume>> Volume::open(std::shared_ptr<rvm::Device> device
   RVM_TRY(open_rvm(*core));
   RVM_TRY(check_root(*core));
   if (!options.read_only) {
-    RVM_TRY(heal_superblocks(*core->device, core->super));
-    RVM_TRY(finish_all_orphans(*core));
+    if (!RVM_SEEDED_BUG("superblock_not_healed")) {
+      RVM_TRY(heal_superblocks(*core->device, core->super));
+    }
+    if (!RVM_SEEDED_BUG("orphans_kept")) RVM_TRY(finish_all_orphans(*core));
     RVM_TRY(write_owner(*core->device, true, core->now()));
     if (options.background) start_background(*core);
   }

@@ -13,6 +13,7 @@
 
 #include "fs/attributes.h"
 #include "fs/inode.h"
+#include "seeded_bug.h"
 
 namespace rvmfs {
 
@@ -150,7 +151,8 @@ Result<void> set_xattr(Operation& op, VolumeCore& core, Inode inode, std::string
   }
   const uint64_t rest = place.found ? place.found->rest : *place.free_rest;
   // Pieces of equal number are overwritten in place; erase only if some would stay behind.
-  if (place.found && place.found->value_bytes > value.size()) {
+  const bool shorter = place.found && place.found->value_bytes > value.size();
+  if (shorter && !RVM_SEEDED_BUG("xattr_piece_left")) {
     RVM_TRY(erase_pieces(op, core, inode, rest));
   }
   RVM_TRY(insert_pieces(op, core, inode, rest, name, value));

@@ -71,7 +71,7 @@ Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
   if (result) {
     if (!batch->empty()) group_written(*batch, end);
     requests_done = std::max(requests_done, covers);
-  } else if (!failed) {
+  } else if (!failed && !RVM_SEEDED_BUG("refused_batch_dropped")) {
     put_back(std::move(batch));
   }
   force_done.notify_all();
@@ -120,10 +120,25 @@ Result<void> Rvm::Impl::write_spool(const Spool& batch, LogPosition& end_positio
   return {};
 }
 
+// The seeded bug: all units of a group are on their way before the first of them is durable.
+Result<void> Rvm::Impl::write_unflushed(std::vector<BuiltUnit>& units, uint32_t transactions) {
+  LogPosition at = tail;
+  for (BuiltUnit& unit : units) {
+    const bool last = &unit == &units.back();
+    seal(unit, generation, at.sequence++, at.lsn, at.previous_bytes,
+         last ? 0 : format::kUnitContinues, last ? transactions : 0);
+    RVM_TRY(log->write(at.lsn, unit.bytes));
+    at.previous_bytes = static_cast<uint32_t>(unit.bytes.size());
+    at.lsn += unit.bytes.size();
+  }
+  return {};
+}
+
 // The commit point: when the flush behind the last unit returns, the group is durable.
 Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t transactions,
                                     LogPosition& end) {
   end = tail;  // only the leader changes it
+  if (RVM_SEEDED_BUG("group_written_early")) RVM_TRY(write_unflushed(units, transactions));
   for (size_t i = 0; i < units.size(); ++i) {
     const bool last = i + 1 == units.size();
     seal(units[i], generation, end.sequence, end.lsn, end.previous_bytes,
@@ -135,7 +150,7 @@ Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t tran
     RVM_TRY(written);
     auto flushed = RVM_SEEDED_BUG("log_flush_skipped") ? Result<void>{} : log->device().flush();
     if (!flushed) {
-      failed = true;
+      failed = !RVM_SEEDED_BUG("failed_flush_forgotten");
       return flushed;
     }
     end.previous_bytes = static_cast<uint32_t>(units[i].bytes.size());
@@ -203,10 +218,11 @@ void Rvm::Impl::put_back(std::unique_ptr<Spool> batch) {
 
 // Waits until `bytes` fit the log. Called by the leader, without `mutex`.
 Result<void> Rvm::Impl::make_room(uint64_t bytes) {
+  const uint64_t slack = RVM_SEEDED_BUG("room_one_block_short") ? log->block_bytes() : 0;
   for (;;) {
     {
       const std::lock_guard lock(mutex);
-      if (log->record_bytes() - log_bytes_used() >= bytes) return {};
+      if (log->record_bytes() + slack - log_bytes_used() >= bytes) return {};
       if (bytes > log->record_bytes()) {
         return Error{Errc::too_big, 0, bytes, "more lazy commits than the log can hold"};
       }

@@ -170,6 +170,7 @@ struct Rvm::Impl {
   Result<void> lead(std::unique_lock<std::mutex>& lock);
   Result<void> write_spool(const Spool& batch, LogPosition& end);
   Result<void> write_group(std::vector<BuiltUnit>& units, uint32_t transactions, LogPosition& end);
+  Result<void> write_unflushed(std::vector<BuiltUnit>& units, uint32_t transactions);
   Result<void> make_room(uint64_t bytes);
   void group_written(const Spool& batch, const LogPosition& end);
   void put_back(std::unique_ptr<Spool> batch);

@@ -49,6 +49,7 @@ class Gatherer {
         return {};
       }
     }
+    if (record.type == format::RecordType::zeros && RVM_SEEDED_BUG("zeros_not_replayed")) return {};
     uint64_t offset = record.offset;
     const uint64_t end = record.offset + record.length;
     while (offset < end) {

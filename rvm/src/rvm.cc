@@ -38,6 +38,12 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_by
   report.log_bytes = scan.end_lsn - status.head_lsn;
   std::span<const UnitPlace> left(scan.units);
   for (const UnitPlace& unit : left) report.transactions += unit.transactions;
+  if (RVM_SEEDED_BUG("recovery_head_first")) {
+    format::StatusBlock early = status;
+    early.head_lsn = scan.end_lsn;
+    early.head_sequence = scan.next_sequence;
+    RVM_TRY(log.write_status(early, log.segments()));
+  }
   while (!left.empty()) {
     const size_t count = epoch_units(left, epoch_bytes_max);
     RVM_ASSIGN(const ReplayResult result,

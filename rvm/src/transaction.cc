@@ -147,6 +147,7 @@ void Rvm::Impl::release(TransactionState& tx) {
 
 void Rvm::Impl::undo(TransactionState& tx) {
   if (RVM_SEEDED_BUG("undo_forgotten")) return;
+  if (RVM_SEEDED_BUG("undo_oldest_first")) std::reverse(tx.ranges.begin(), tx.ranges.end());
   // Newest first: where ranges overlap, the oldest copy holds the original bytes.
   for (auto range = tx.ranges.rbegin(); range != tx.ranges.rend(); ++range) {
     std::memcpy(range->region->region->base() + range->offset, tx.undo.data() + range->undo_at,

@@ -141,7 +141,8 @@ Result<void> Rvm::Impl::advance_head(format::StatusBlock& status) {
   LogPosition head;
   {
     const std::lock_guard lock(mutex);
-    const uint64_t oldest = dirty.empty() ? tail.lsn : dirty.begin()->first_lsn;
+    const bool all_home = dirty.empty() || RVM_SEEDED_BUG("head_past_busy_pages");
+    const uint64_t oldest = all_home ? tail.lsn : dirty.begin()->first_lsn;
     while (!groups.empty() && groups.front().lsn < oldest) groups.pop_front();
     head = groups.empty() ? tail : groups.front();
   }
