@@ -12,7 +12,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "tests/crash/totals.h"
 #include "tests/support/environment.h"
+#include "tests/support/tier.h"
 
 namespace rvmfs::test {
 namespace {
@@ -38,7 +40,7 @@ uint64_t crash_seed() {
   const std::string one = only_one_state();
   const size_t colon = one.find(':');
   if (colon != std::string::npos) return std::strtoull(one.c_str() + colon + 1, nullptr, 10);
-  return number_from_environment("RVMFS_CRASH_SEED", 1);
+  return number_from_environment("RVMFS_CRASH_SEED", 1) + first_of_slice(1);
 }
 
 size_t crash_states(size_t otherwise) {
@@ -51,19 +53,31 @@ bool is_left_out(const std::string& workload) {
 
 Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& options,
                    StateCheck check)
-    : workload_(std::move(workload)), seed_(seed), options_(options), check_(std::move(check)) {}
+    : workload_(std::move(workload)),
+      seed_(seed),
+      options_(options),
+      check_(std::move(check)),
+      follow_phase_(std::hash<std::string>()(workload_)) {}
 
 std::string Campaign::run(EnsembleHistory history) {
   const std::string one = only_one_state();
   if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
-  std::string failure = walk(history, options_.states, 0);
+  std::string failure = options_.thorough > 0 ? walk_thoroughly(history)
+                                              : walk(history, options_.states, 0);
+  if (failure.empty()) failure = kill_here_and_there(history);
+  count_crash_states(states_, states_in_recovery_);
+  return failure;
+}
+
+std::string Campaign::kill_here_and_there(const EnsembleHistory& history) {
   // Kills are most telling right before a flush, where most is not durable yet.
   std::vector<size_t> points;
   EnsembleStates states(history);
-  for (size_t point = 0; point < states.event_count(); ++point) {
+  for (size_t point = options_.first_point; point < states.event_count(); ++point) {
     states.seek(point);
     if (states.at_flush() && states.pending_count() > 0) points.push_back(point);
   }
+  std::string failure;
   const size_t kills = std::min(options_.kills, points.size());
   for (size_t i = 0; i < kills && failure.empty(); ++i) {
     failure = kill_and_walk(history, points[points.size() * (2 * i + 1) / (2 * kills)]);
@@ -127,13 +141,32 @@ std::string Campaign::walk(EnsembleHistory history, size_t wanted, size_t depth,
   return "";
 }
 
+std::string Campaign::walk_thoroughly(const EnsembleHistory& history) {
+  EnsembleStates states(history);
+  for (size_t point = options_.first_point; point <= states.event_count(); ++point) {
+    states.seek(point);
+    outer_point_ = point;
+    std::string failure = check_point(states, options_.thorough, 0);
+    if (!failure.empty()) return failure;
+  }
+  return "";
+}
+
+// A failure's numbers mean the same choices again.
+std::vector<EnsembleChoice> Campaign::choices(const EnsembleStates& states, size_t limit,
+                                              size_t depth) const {
+  if (limit == 0) return {states.all_kept()};  // killed
+  return depth == 0 && options_.thorough > 0 ? states.thorough(limit, seed_)
+                                             : states.interesting(limit, seed_);
+}
+
 std::string Campaign::check_point(EnsembleStates& states, size_t limit, size_t depth) {
-  const std::vector<EnsembleChoice> choices = states.interesting(limit, seed_);
-  for (size_t i = 0; i < choices.size(); ++i) {
+  const std::vector<EnsembleChoice> here = choices(states, limit, depth);
+  for (size_t i = 0; i < here.size(); ++i) {
     path_.push_back({states.point(), i, limit});
-    std::string failure = check_one(states, choices[i], depth);
+    std::string failure = check_one(states, here[i], depth);
     if (!failure.empty()) {
-      return fmt::format("{}\n  {}\n  reproduce: {}", failure, states.describe(choices[i]),
+      return fmt::format("{}\n  {}\n  reproduce: {}", failure, states.describe(here[i]),
                          reproduction());
     }
     path_.pop_back();
@@ -155,7 +188,7 @@ std::string Campaign::check_one(const EnsembleStates& states, const EnsembleChoi
 std::string Campaign::check_and_follow(const std::vector<SparseImage>& images, size_t depth) {
   CheckResult result = check_(images, outer_point_, outer_garbage_);
   if (!result.failure.empty() || !result.recovery || depth == kDepthMax) return result.failure;
-  if (states_ % options_.follow_every != 0 || !only_one_state().empty()) return "";
+  if ((states_ + follow_phase_) % options_.follow_every != 0 || !only_one_state().empty()) return "";
   return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8,
               depth + 1);
 }
@@ -175,13 +208,11 @@ std::string Campaign::replay(EnsembleHistory history, const std::string& steps) 
     states.seek(step.point);
     if (depth == 0) outer_point_ = step.point;
     const bool killed = step.limit == 0;
-    std::vector<EnsembleChoice> choices;
-    if (killed) choices.push_back(states.all_kept());
-    if (!killed) choices = states.interesting(step.limit, seed_);
-    if (step.choice >= choices.size()) return "RVMFS_CRASH_ONLY names a choice that is not there";
-    std::fprintf(stderr, "%s\n", states.describe(choices[step.choice]).c_str());
-    outer_garbage_ |= holds_garbage(choices[step.choice]);
-    CheckResult result = check_(states.build(choices[step.choice]), outer_point_, outer_garbage_);
+    const std::vector<EnsembleChoice> here = choices(states, step.limit, depth);
+    if (step.choice >= here.size()) return "RVMFS_CRASH_ONLY names a choice that is not there";
+    std::fprintf(stderr, "%s\n", states.describe(here[step.choice]).c_str());
+    outer_garbage_ |= holds_garbage(here[step.choice]);
+    CheckResult result = check_(states.build(here[step.choice]), outer_point_, outer_garbage_);
     ++states_;
     if (!result.failure.empty()) return result.failure;
     if (!result.recovery) break;

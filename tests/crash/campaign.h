@@ -5,7 +5,9 @@
 // recorded too, so some states are followed into a crash during recovery, and from there into
 // another.
 //
-//   RVMFS_CRASH_STATES=n    about so many states for each workload (default: the test's own)
+//   RVMFS_TIER, RVMFS_SLICE how much, and which part of it (tests/support/tier.h); each slice has a
+//                           seed of its own
+//   RVMFS_CRASH_STATES=n    about so many states for each workload (default: the tier's)
 //   RVMFS_CRASH_SEED=n      seed of the workloads and of the random subsets (default 1)
 //   RVMFS_CRASH_ONLY=text   exactly one state, as a failure prints it:
 //                           workload:seed:point.choice.limit[/point.choice.limit ...]
@@ -37,6 +39,10 @@ struct CampaignOptions {
   size_t follow_every = 40;         // every so many states the recovery is followed into a crash
   size_t states_per_recovery = 24;  // of a recovery that is followed
   size_t kills = 20;                // points at which the process is killed first
+  // For short histories: instead of `states` in all, up to `thorough` at every point, by
+  // CrashStates::thorough.
+  size_t thorough = 0;
+  size_t first_point = 0;  // points before it were checked elsewhere
 };
 
 class Campaign {
@@ -47,13 +53,16 @@ class Campaign {
   // that reproduces it. With RVMFS_CRASH_ONLY for this workload: that state alone.
   std::string run(EnsembleHistory history);
   size_t states() const { return states_; }
-  size_t states_in_recovery() const { return states_in_recovery_; }
 
  private:
   struct Step {
     size_t point, choice, limit;
   };
   std::string walk(EnsembleHistory history, size_t wanted, size_t depth, size_t first = 0);
+  std::string walk_thoroughly(const EnsembleHistory& history);
+  std::vector<EnsembleChoice> choices(const EnsembleStates& states, size_t limit,
+                                      size_t depth) const;
+  std::string kill_here_and_there(const EnsembleHistory& history);
   std::string kill_and_walk(const EnsembleHistory& history, size_t point);
   std::string check_point(EnsembleStates& states, size_t limit, size_t depth);
   std::string check_one(const EnsembleStates& states, const EnsembleChoice& choice, size_t depth);
@@ -65,13 +74,14 @@ class Campaign {
   uint64_t seed_;
   CampaignOptions options_;
   StateCheck check_;
+  size_t follow_phase_;     // so that short histories are followed too, each at another state
   std::vector<Step> path_;  // the state being checked: a step for each depth
   size_t outer_point_ = 0;
   bool outer_garbage_ = false;  // in one of the crashes before this one
   size_t states_ = 0, states_in_recovery_ = 0;
 };
 
-// Numbers from the environment, for tests.
+// Numbers from the environment, for tests. Each slice of a tier has its own seed.
 uint64_t crash_seed();
 size_t crash_states(size_t otherwise);
 std::string only_one_state();  // RVMFS_CRASH_ONLY

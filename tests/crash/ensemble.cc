@@ -169,6 +169,18 @@ std::vector<EnsembleChoice> EnsembleStates::interesting(size_t limit, uint64_t s
   return choices;
 }
 
+std::vector<EnsembleChoice> EnsembleStates::thorough(size_t limit, uint64_t seed) const {
+  std::vector<EnsembleChoice> choices;
+  const EnsembleChoice kept = all_kept();
+  for (size_t i = 0; i < devices_.size(); ++i) {
+    for (CrashChoice& choice : devices_[i].thorough(at_flush(), limit, seed)) {
+      choices.push_back(kept);
+      choices.back()[i] = std::move(choice);
+    }
+  }
+  return choices;
+}
+
 std::string EnsembleStates::describe(const EnsembleChoice& choice) const {
   std::string text;
   for (size_t i = 0; i < devices_.size(); ++i) {

@@ -69,6 +69,8 @@ class EnsembleStates {
   EnsembleChoice all_kept() const;
   // At most about `limit` choices; the same ones for the same seed.
   std::vector<EnsembleChoice> interesting(size_t limit, uint64_t seed) const;
+  // CrashStates::thorough, of one device after the other (the rest keeps everything).
+  std::vector<EnsembleChoice> thorough(size_t limit, uint64_t seed) const;
   std::string describe(const EnsembleChoice& choice) const;
 
  private:

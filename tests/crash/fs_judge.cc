@@ -2,6 +2,7 @@
 //
 // See fs_rig.h: judging a crash state.
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -195,6 +196,27 @@ std::string check_inode_count(const FsAccount& account, size_t operation, Volume
                      model.inodes());
 }
 
+// Every directory must take a new file, and let it go.
+std::string probe_directory(VolumeAnswers& volume, Inode directory) {
+  const std::string name = "probe it";
+  const std::array<std::byte, 100> data{std::byte{1}};
+  const auto made = volume.mknod(directory, name, S_IFREG | 0600, 0, 0, {});
+  if (!made.ok()) return "mknod: " + volume.last_error;
+  const auto written = volume.write(made.value.inode, 0, data, false);
+  if (!written.ok() || written.value != data.size()) return "write: " + volume.last_error;
+  return volume.unlink(directory, name).ok() ? "" : "unlink: " + volume.last_error;
+}
+
+std::string probe_directories(VolumeAnswers& volume, const ReferenceModel& model) {
+  for (const auto& [inode, node] : model.nodes()) {
+    const bool immutable = (node->flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0;
+    if (!node->is_directory() || node->nlink == 0 || immutable) continue;
+    const std::string wrong = probe_directory(volume, inode);
+    if (!wrong.empty()) return fmt::format("probe of directory {}: {}", inode, wrong);
+  }
+  return "";
+}
+
 // The volume must be usable: a new file, durable, with its contents.
 std::string probe(VolumeAnswers& volume) {
   const std::string text = "written after the crash";
@@ -240,6 +262,9 @@ CheckResult check_fs_state(const FsAccount& account, const SparseImage& image, s
   result.failure = check_tree(account, point, has_garbage, answers, &operation);
   if (result.failure.empty()) result.failure = check_inode_count(account, operation, **volume);
   const bool may_be_full = account.options.run.may_be_full;
+  if (result.failure.empty() && !may_be_full) {
+    result.failure = probe_directories(answers, account.states[operation]);
+  }
   if (result.failure.empty() && !may_be_full) result.failure = probe(answers);
   if (!result.failure.empty()) return result;
   if (const auto closed = (*volume)->close(); !closed) {

@@ -26,6 +26,19 @@ FsRig::FsRig(const FsRigOptions& options) {
     run.may_fail = true;
   }
   run_ = std::make_unique<ModelRun>(device, run);
+  begin();
+}
+
+FsRig::FsRig(const FsStart& start, const rvm::Tuning& tuning) {
+  account_.options = start.options;
+  account_.options.run.tuning = tuning;
+  ensemble_ = std::make_unique<Ensemble>(std::vector{start.image}, start.options.image_file);
+  run_ =
+      std::make_unique<ModelRun>(ensemble_->device(0), account_.options.run, start.model.get());
+  begin();
+}
+
+void FsRig::begin() {
   failure_ = run_->open();
   if (!failure_.empty()) return;
   if (!run_->answers().sync().ok()) failure_ = "sync: " + run_->answers().last_error;
@@ -82,6 +95,20 @@ void FsRig::apply_random(uint64_t seed, const GeneratorOptions& options, size_t 
   for (size_t i = 0; i < count && failure_.empty(); ++i) {
     apply(generator.next(run_->model(), run_->slots()));
   }
+}
+
+void FsRig::checkpoint(rvm::Truncation mode) {
+  if (!failure_.empty()) return;
+  const auto truncated = run_->volume().rvm().truncate(mode);
+  if (!truncated) failure_ = "truncate: " + rvm::describe(truncated.error());
+}
+
+FsStart FsRig::close() {
+  if (failure_.empty()) failure_ = run_->close();
+  ReferenceModel model = run_->model();
+  model.crash();
+  return {account_.options, ensemble_->snapshot()[0],
+          std::make_shared<const ReferenceModel>(std::move(model))};
 }
 
 FsAccount FsRig::account() {

@@ -10,7 +10,8 @@
 //   - every byte of a file is one that the file had at that place at or after its own last fsync;
 //     never the canary that the device was full of
 //   - only where a state holds garbage sectors: a sector that was being written may hold garbage
-//   - no inode without a name is left, and the volume takes new writes, which survive
+//   - no inode without a name is left
+//   - in every directory a file can be made, written and removed again; one in the root survives
 //
 // Thread rules: as an int.
 #pragma once
@@ -55,18 +56,33 @@ struct FsAccount {
   EnsembleHistory history;
 };
 
+// A closed volume to begin from, and its model. Starting from a copy costs next to nothing.
+struct FsStart {
+  FsRigOptions options;
+  SparseImage image = SparseImage();
+  std::shared_ptr<const ReferenceModel> model;
+};
+
 class FsRig {
  public:
   explicit FsRig(const FsRigOptions& options);
+  // The image's tuning may differ from that of the run which made it.
+  FsRig(const FsStart& start, const rvm::Tuning& tuning);
   void apply(const Op& op);
   // `count` generated operations.
   void apply_random(uint64_t seed, const GeneratorOptions& generator, size_t count);
+  // Moves what is durable home, and the log is empty.
+  void checkpoint(rvm::Truncation mode);
+  // Unmounts; the rig is of no further use.
+  FsStart close();
   const std::string& failure() const { return failure_; }
   ModelRun& run() { return *run_; }
   FaultDevice& fault() { return *fault_; }
+  size_t event_count() const { return ensemble_->event_count(); }
   FsAccount account();
 
  private:
+  void begin();
   void note_state(std::string operation);
   void note_touched(const Op& op);
 

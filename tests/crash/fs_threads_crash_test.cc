@@ -17,6 +17,7 @@
 #include "tests/support/bytes.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/model_run.h"
+#include "tests/support/tier.h"
 #include "tests/support/volume_answers.h"
 
 namespace rvmfs::test {
@@ -149,14 +150,16 @@ TEST(FsCrash, ThreadsLoseNothingThatTheySyncedAndTheirOrderIsKept) {
   (*volume)->abandon();
 
   const CampaignOptions options{
-      .states = crash_states(600), .follow_every = 60, .states_per_recovery = 16, .kills = 8};
+      .states = crash_states(share_of_slice(by_tier<size_t>(600, 5000, 50'000))),
+      .follow_every = 60,
+      .states_per_recovery = 16,
+      .kills = 8};
   Campaign campaign("fs_threads", crash_seed(), options,
                     [&](const std::vector<SparseImage>& images, size_t point, bool) {
                       return check(promises, images[0], point);
                     });
   EXPECT_EQ(campaign.run(history), "");
-  std::printf("%zu events, %zu crash states (%zu of them in recovery)\n", history.order.size(),
-              campaign.states(), campaign.states_in_recovery());
+  std::printf("%zu events\n", history.order.size());
 }
 
 }  // namespace

@@ -53,6 +53,9 @@ struct RigAccount {
 class RvmRig {
  public:
   explicit RvmRig(const RigOptions& options, uint64_t seed);
+  // Another life, on what a crash of the first one left: recovers, and goes on from there. Without
+  // start(): recovery is part of the history.
+  RvmRig(const RigAccount& before, const std::vector<SparseImage>& images, uint64_t seed);
   ~RvmRig();
 
   // Before start(): regions that exist from the start. Hashed ones are formatted and committed.
@@ -86,6 +89,7 @@ class RvmRig {
   void open_and_map();
   uint64_t place(size_t device, uint64_t length);
   void note_state();
+  void note_start();
   void note_durable();
 
   RigOptions options_;
@@ -99,6 +103,11 @@ class RvmRig {
   RigAccount account_;
   std::string failure_;
 };
+
+// How librvm is opened on the rig's devices, and a region mapped; hash of a region's contents.
+rvm::Options open_options(const RigOptions& options, const Ensemble& ensemble);
+rvm::Result<rvm::Region*> map_region(rvm::Rvm& rvm, const RigRegion& region);
+uint64_t hash_of(const std::byte* bytes, uint64_t length);
 
 // Opens librvm on the images after a crash at `point` and judges it.
 CheckResult check_rvm_state(const RigAccount& account, const std::vector<SparseImage>& images,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -188,6 +189,74 @@ std::vector<CrashChoice> CrashStates::interesting(size_t limit, uint64_t seed) c
   for (size_t tries = 0; tries < 4 * limit; ++tries) {
     if (!add(random(source))) break;
   }
+  return choices;
+}
+
+std::vector<CrashChoice> CrashStates::tears_of_newest() const {
+  std::vector<CrashChoice> choices;
+  const size_t newest = pending_.size() - 1;
+  const size_t sectors = sector_count(newest);
+  if (sectors == 0) return choices;
+  // A sector that keeps what it had anyway is no tear.
+  const SparseImage without = build(only_lost(newest));
+  const SparseImage with = build(all_kept());
+  const uint64_t first = pending(newest).offset / kSector;
+  std::vector<bool> differs(sectors);
+  for (size_t i = 0; i < sectors; ++i) {
+    std::array<std::byte, kSector> before, after;
+    without.read((first + i) * kSector, before);
+    with.read((first + i) * kSector, after);
+    differs[i] = before != after;
+  }
+  for (size_t i = 0; i < sectors; ++i) {
+    choices.push_back(torn(newest, i, SectorFate::garbage, true));
+    if (!differs[i]) continue;
+    choices.push_back(torn(newest, i, SectorFate::lost, true));
+    CrashChoice head = torn(newest, i, SectorFate::lost, true);  // and everything behind it
+    CrashChoice tail = head;                                     // and everything before it
+    for (size_t k = 0; k < sectors; ++k) {
+      (k > i ? head : tail).changes[newest].sectors[k] = SectorFate::lost;
+    }
+    if (i > 0) choices.push_back(std::move(head));
+    if (i + 1 < sectors) choices.push_back(std::move(tail));
+  }
+  return choices;
+}
+
+std::vector<CrashChoice> CrashStates::subsets(std::mt19937_64& random, size_t limit) const {
+  constexpr size_t kAllSubsetsMax = 12;
+  std::vector<CrashChoice> choices;
+  const size_t count = pending_.size();
+  if (count <= kAllSubsetsMax) {
+    // Without the one that keeps everything.
+    for (uint64_t mask = 0; mask + 1 < uint64_t{1} << count; ++mask) choices.push_back(whole(mask));
+    return choices;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    choices.push_back(only_lost(i));
+    choices.push_back(only_kept(i));
+    for (size_t k = i + 1; k < count && choices.size() < 4 * limit; ++k) {
+      choices.push_back(only_lost(i));
+      choices.back().changes[k].kept = false;
+    }
+  }
+  for (size_t i = 0; i < limit; ++i) choices.push_back(this->random(random));
+  return choices;
+}
+
+std::vector<CrashChoice> CrashStates::thorough(bool at_flush, size_t limit, uint64_t seed) const {
+  std::vector<CrashChoice> choices;
+  std::mt19937_64 source(seed ^ point_ * 0x9e3779b97f4a7c15ULL);
+  if (!pending_.empty() && pending_.back() + 1 == point_) choices = tears_of_newest();
+  if (at_flush && !pending_.empty()) {
+    std::vector<CrashChoice> more = subsets(source, limit);
+    std::move(more.begin(), more.end(), std::back_inserter(choices));
+  }
+  if (limit > 0 && choices.size() > limit - 1) {
+    std::shuffle(choices.begin(), choices.end(), source);
+    choices.resize(limit - 1);
+  }
+  choices.push_back(all_kept());
   return choices;
 }
 

@@ -85,6 +85,13 @@ class CrashStates {
   // seed gives the same choices.
   std::vector<CrashChoice> interesting(size_t limit, uint64_t seed) const;
 
+  // For short histories whose every point is walked. Everything of this moment: what was issued is
+  // there; the newest write torn in every way that differs (each sector old or garbage, cut after
+  // and before each sector). Where a flush follows, and more cannot become pending, also of the
+  // pending changes every subset if there are at most 12, else each loss of one and of two, each
+  // survivor, and random subsets. More than `limit`: a random choice of them.
+  std::vector<CrashChoice> thorough(bool at_flush, size_t limit, uint64_t seed) const;
+
   // Sectors that the pending write touches; 0 for other changes.
   size_t sector_count(size_t index) const;
 
@@ -93,6 +100,8 @@ class CrashStates {
 
  private:
   CrashChoice whole(uint64_t kept_mask) const;
+  std::vector<CrashChoice> tears_of_newest() const;
+  std::vector<CrashChoice> subsets(std::mt19937_64& random, size_t limit) const;
   void build_torn(const Event& event, const ChangeFate& fate, uint64_t garbage_seed,
                   SparseImage& image) const;
 

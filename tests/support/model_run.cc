@@ -41,11 +41,12 @@ Result<void> format_for_tests(std::shared_ptr<rvm::Device> device, uint64_t volu
   return format_volume(std::move(device), options);
 }
 
-ModelRun::ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options)
+ModelRun::ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options,
+                   const ReferenceModel* model)
     : device_(std::move(device)),
       options_(options),
-      clock_(std::make_shared<Time>(kStart)),
-      model_(kStart, 0755, 0, 0) {
+      clock_(std::make_shared<Time>(model != nullptr ? model->now : kStart)),
+      model_(model != nullptr ? *model : ReferenceModel(kStart, 0755, 0, 0)) {
   model_.atime = options.atime;
 }
 

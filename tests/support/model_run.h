@@ -31,8 +31,10 @@ Result<void> format_for_tests(std::shared_ptr<rvm::Device> device, uint64_t volu
 
 class ModelRun {
  public:
-  // The device must be formatted by format_for_tests.
-  ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options);
+  // The device must be formatted by format_for_tests; if it is used already, `model` says what is
+  // there.
+  ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& options,
+           const ReferenceModel* model = nullptr);
   ~ModelRun();
 
   // Opens the volume for the first time. Like all others: empty, or what went wrong.
