@@ -4,6 +4,8 @@
 // bytes that were changed without being declared.
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "bytes.h"
 #include "instance.h"
@@ -243,20 +245,21 @@ Result<void> Rvm::Impl::check_undeclared(const TransactionState& tx) {
   for (const auto& [region, page] : pages) {
     if (page_matches_shadow(*region, page)) continue;
     const uint64_t begin = page * kPageBytes;
-    std::vector<bool> declared(kPageBytes);
+    const std::byte* const known = region->shadow + begin;
+    std::array<std::byte, kPageBytes> now;  // with what may have changed taken back
+    std::memcpy(now.data(), region->page_bytes(page), kPageBytes);
     for (const TransactionState* other : open) {
       for (const DeclaredRange& range : other->ranges) {
         if (range.region != region) continue;
         const uint64_t from = std::max(range.offset, begin);
         const uint64_t to = std::min(range.offset + range.length, begin + kPageBytes);
-        for (uint64_t i = from; i < to; ++i) declared[i - begin] = true;
+        if (from < to) std::memcpy(now.data() + (from - begin), region->shadow + from, to - from);
       }
     }
-    for (uint64_t i = 0; i < kPageBytes; ++i) {
-      if (!declared[i] && region->region->base()[begin + i] != region->shadow[begin + i]) {
-        return Error{Errc::undeclared_change, 0, begin + i,
-                     "a byte was changed outside every declared range"};
-      }
+    const auto at = std::mismatch(now.begin(), now.end(), known).first;
+    if (at != now.end()) {
+      return Error{Errc::undeclared_change, 0, begin + static_cast<uint64_t>(at - now.begin()),
+                   "a byte was changed outside every declared range"};
     }
   }
   return {};

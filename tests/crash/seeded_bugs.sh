@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Do the crash tests find bugs? Builds the tests with the defects of rvm/src/seeded_bug.h built in
+# Do the crash tests find bugs? Builds the tests with the defects of seeded_bugs/seeded_bug.h built in
 # (in a build folder of its own), runs the crash tests once with each defect switched on, and expects
 # them to fail; and once with none, and expects them to pass. Prints one line a defect, with the first
-# test that found it. Exit status 0 only if every defect was found and nothing else failed.
+# test that found it; at the end, the same as a Markdown table, also in seeded_bugs.md in the build
+# folder. Exit status 0 only if every defect was found and nothing else failed.
 #
 #   tests/crash/seeded_bugs.sh [build folder] [name of a defect ...]
 #
@@ -14,13 +15,13 @@ cd "$(dirname "$0")/../.."
 
 build_dir=${1:-${RVMFS_BUILD_DIR:-$PWD/build}/seeded}
 shift || true
-header=rvm/src/seeded_bug.h
+header=seeded_bugs/seeded_bug.h
 export RVMFS_CRASH_STATES=${RVMFS_CRASH_STATES:-400}
 
 # The names between the braces of kSeededBugs.
 bugs=("$@")
 if ((${#bugs[@]} == 0)); then
-  mapfile -t bugs < <(sed -n '/kSeededBugs\[\]/,/};/s/^ *"\([a-z_0-9]*\)".*/\1/p' "$header")
+  mapfile -t bugs < <(sed -n 's/^ *{"\([a-z_0-9]*\)", ".*"},$/\1/p' "$header")
 fi
 ((${#bugs[@]} > 0)) || { echo "no seeded bugs in $header" >&2; exit 1; }
 
@@ -42,19 +43,26 @@ if ! RVMFS_SEEDED_BUG= "$program" --gtest_brief=1 >"$log" 2>&1; then
 fi
 echo "  all crash tests pass"
 
+table=$build_dir/seeded_bugs.md
+printf '| defect | what is wrong | found by |\n|---|---|---|\n' >"$table"
 missed=0
 for bug in "${bugs[@]}"; do
   status=0
+  what=$(sed -n "s/^ *{\"$bug\", \"\(.*\)\"},\$/\1/p" "$header")
+  [[ -n $what ]] || { echo "no such defect: $bug" >&2; exit 1; }
   # A defect may also crash the program or make it hang.
   RVMFS_SEEDED_BUG=$bug timeout 600 "$program" --gtest_brief=1 --gtest_fail_fast >"$log" 2>&1 ||
     status=$?
   if ((status == 0)); then
     echo "MISSED  $bug"
     missed=$((missed + 1))
+    echo "| $bug | $what | **missed** |" >>"$table"
   else
     found_by=$(grep -m1 -oE 'FAILED  \] [A-Za-z]+\.[A-Za-z0-9]+' "$log" | cut -c11- || true)
     echo "found   $bug (${found_by:-exit status $status})"
+    echo "| $bug | $what | ${found_by:-exit status $status} |" >>"$table"
   fi
 done
+cat "$table"
 echo "${#bugs[@]} defects, $missed missed"
 ((missed == 0))
