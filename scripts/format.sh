@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 
 mode=(-i)
 if [[ ${1:-} == --check ]]; then mode=(--dry-run -Werror); fi
-find rvm fs mkfs fsck tests bench \( -name '*.h' -o -name '*.cc' \) -print0 |
+find seeded_bugs rvm fs mkfs fsck tests bench \( -name '*.h' -o -name '*.cc' \) -print0 |
   xargs -0 -r clang-format "${mode[@]}"

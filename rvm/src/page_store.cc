@@ -87,8 +87,7 @@ bool PageStore::loads_without_device(const Geometry& geometry, uint64_t page) {
   if (!geometry.hashed) return false;
   const std::lock_guard lock(mutex_);
   const auto found = tables_.find({geometry.segment, table_page_offset(geometry, page)});
-  return found != tables_.end() &&
-         found->second->page.hashes[page % format::kHashesPerPage] == 0;
+  return found != tables_.end() && found->second->page.hashes[page % format::kHashesPerPage] == 0;
 }
 
 void PageStore::forget_table(const Geometry& geometry) {

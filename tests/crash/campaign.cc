@@ -62,8 +62,8 @@ Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& o
 std::string Campaign::run(EnsembleHistory history) {
   const std::string one = only_one_state();
   if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
-  std::string failure = options_.thorough > 0 ? walk_thoroughly(history)
-                                              : walk(history, options_.states, 0);
+  std::string failure =
+      options_.thorough > 0 ? walk_thoroughly(history) : walk(history, options_.states, 0);
   if (failure.empty()) failure = kill_here_and_there(history);
   count_crash_states(states_, states_in_recovery_);
   return failure;
@@ -188,7 +188,8 @@ std::string Campaign::check_one(const EnsembleStates& states, const EnsembleChoi
 std::string Campaign::check_and_follow(const std::vector<SparseImage>& images, size_t depth) {
   CheckResult result = check_(images, outer_point_, outer_garbage_);
   if (!result.failure.empty() || !result.recovery || depth == kDepthMax) return result.failure;
-  if ((states_ + follow_phase_) % options_.follow_every != 0 || !only_one_state().empty()) return "";
+  if ((states_ + follow_phase_) % options_.follow_every != 0 || !only_one_state().empty())
+    return "";
   return walk(std::move(*result.recovery), depth == 0 ? options_.states_per_recovery : 8,
               depth + 1);
 }

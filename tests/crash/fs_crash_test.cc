@@ -8,90 +8,24 @@
 #include <linux/falloc.h>
 #include <sys/stat.h>
 
-#include <cstdio>
-
 #include "fsck/fsck.h"
-#include "tests/crash/fs_rig.h"
+#include "tests/crash/fs_workload.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/tier.h"
 
 namespace rvmfs::test {
 namespace {
 
-// For each workload, all slices together.
-const size_t kStates = by_tier<size_t>(1200, 10'000, 100'000);
-
-void run_workload(const std::string& name, const FsRigOptions& options,
-                  const std::function<void(FsRig&, uint64_t seed)>& workload,
-                  size_t states = kStates) {
-  if (is_left_out(name)) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
-  const uint64_t seed = crash_seed();
-  FsRig rig(options);
-  workload(rig, seed);
-  ASSERT_EQ(rig.failure(), "");
-  const FsAccount account = rig.account();
-  if (!only_one_state().empty()) {
-    for (size_t i = 0; i < account.operations.size(); ++i) {
-      std::printf("operation %zu, event %zu: %s\n", i, account.begun_at[i],
-                  account.operations[i].c_str());
-    }
-  }
-  ASSERT_GT(account.states.size(), 8u) << "the workload did too little";
-  ASSERT_GT(account.history.order.size(), 8u) << "the workload wrote too little";
-  const CampaignOptions campaign_options{
-      .states = crash_states(share_of_slice(states)),
-      .follow_every = 60,
-      .states_per_recovery = 16};
-  Campaign campaign(name, seed, campaign_options,
-                    [&](const std::vector<SparseImage>& images, size_t point, bool has_garbage) {
-                      return check_fs_state(account, images[0], point, has_garbage);
-                    });
-  const std::string failure = campaign.run(account.history);
-  EXPECT_EQ(failure, "");
-  std::printf("%zu operations, %zu events\n", account.states.size() - 1,
-              account.history.order.size());
-}
-
-GeneratorOptions usual(uint32_t percent_fsync) {
-  GeneratorOptions options;
-  options.percent_fsync = percent_fsync;
-  options.reopen = false;
-  options.bad_arguments = false;
-  options.huge_offsets = false;
-  options.write_bytes_max = 20 * 1024;
-  options.file_bytes_max = 64 * 1024;
-  return options;
-}
-
-Op op(Op::Kind kind, std::string path, std::string path2 = "") {
-  Op result;
-  result.kind = kind;
-  result.path = std::move(path);
-  result.path2 = std::move(path2);
-  result.mode = kind == Op::Kind::mknod ? S_IFREG | 0644 : 0755;
-  return result;
-}
-
-Op write(std::string path, uint64_t offset, uint64_t length, uint64_t seed) {
-  Op result = op(Op::Kind::write, std::move(path));
-  result.offset = offset;
-  result.length = length;
-  result.data_seed = seed;
-  return result;
-}
-
-Op fsync(std::string path) { return op(Op::Kind::fsync, std::move(path)); }
-
 TEST(FsCrash, OperationsWithFewFsyncsAreThereAsAPrefix) {
   run_workload("fs_lazy", {}, [](FsRig& rig, uint64_t seed) {
-    rig.apply_random(seed, usual(3), 150);
+    rig.apply_random(seed, usual(3), 200);
     rig.apply(op(Op::Kind::sync, "/"));
   });
 }
 
 TEST(FsCrash, OperationsWithManyFsyncsLoseNothingThatWasSynced) {
   run_workload("fs_synced", {},
-               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 100, usual(30), 150); });
+               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 100, usual(30), 200); });
 }
 
 TEST(FsCrash, ASmallLogThatWrapsAroundLosesNothing) {
@@ -119,7 +53,7 @@ TEST(FsCrash, AnImageFileThatGrowsMayBeCutAnywhere) {
   options.image_file = true;
   options.volume_bytes = 64 << 20;
   run_workload("fs_image_file", options,
-               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 400, usual(10), 150); });
+               [](FsRig& rig, uint64_t seed) { rig.apply_random(seed + 400, usual(10), 200); });
 }
 
 TEST(FsCrash, MetadataThatNeedNewChunksGrowAtomically) {
@@ -141,7 +75,7 @@ TEST(FsCrash, MetadataThatNeedNewChunksGrowAtomically) {
         for (int i = 0; i < 40; i += 2) rig.apply(op(Op::Kind::unlink, "/f" + std::to_string(i)));
         rig.apply(op(Op::Kind::sync, "/"));
       },
-      kStates / 3);
+      fs_states() / 3);
 }
 
 TEST(FsCrash, AVolumeThatIsFullAllTheTimeStaysSound) {
@@ -283,7 +217,8 @@ TEST(FsCrash, AVolumeThatWasHalfFormattedIsNoneOrAnEmptyOne) {
   if (is_left_out(name)) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
   Ensemble devices({SparseImage(12 << 20, kCanary)}, false);
   ASSERT_TRUE(format_for_tests(devices.device(0), 12 << 20));
-  Campaign campaign(name, crash_seed(), {.states = crash_states(share_of_slice(kStates)), .kills = 0},
+  Campaign campaign(name, crash_seed(),
+                    {.states = crash_states(share_of_slice(fs_states())), .kills = 0},
                     [&](const std::vector<SparseImage>& images, size_t, bool) {
                       return check_half_formatted(images[0]);
                     });

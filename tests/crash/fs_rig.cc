@@ -33,8 +33,7 @@ FsRig::FsRig(const FsStart& start, const rvm::Tuning& tuning) {
   account_.options = start.options;
   account_.options.run.tuning = tuning;
   ensemble_ = std::make_unique<Ensemble>(std::vector{start.image}, start.options.image_file);
-  run_ =
-      std::make_unique<ModelRun>(ensemble_->device(0), account_.options.run, start.model.get());
+  run_ = std::make_unique<ModelRun>(ensemble_->device(0), account_.options.run, start.model.get());
   begin();
 }
 

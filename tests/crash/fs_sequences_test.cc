@@ -121,8 +121,7 @@ TEST(FsSequences, EveryNameStandsForItsSequence) {
 
 // A word that never applies would be counted and prove nothing.
 TEST(FsSequences, EveryOperationOfTheVocabularySucceedsAloneOrAfterAnother) {
-  const std::set<std::string> need_another = {"link_tmpfile_n", "write_n", "write_held",
-                                              "hold_b"};
+  const std::set<std::string> need_another = {"link_tmpfile_n", "write_n", "write_held", "hold_b"};
   for (size_t word = 0; word < vocabulary().size(); ++word) {
     Played played = play(start(), {{{word, Sync::none}}, Style::lazy});
     ASSERT_EQ(played.failure, "");

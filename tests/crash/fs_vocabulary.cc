@@ -9,20 +9,12 @@
 
 #include <algorithm>
 
+#include "tests/crash/fs_workload.h"
+
 namespace rvmfs::test {
 namespace {
 
 using Kind = Op::Kind;
-
-Op op(Kind kind, std::string path, std::string path2 = "", int flags = 0) {
-  Op result;
-  result.kind = kind;
-  result.path = std::move(path);
-  result.path2 = std::move(path2);
-  result.flags = flags;
-  result.mode = 0755;
-  return result;
-}
 
 Op node(std::string path, uint32_t mode) {
   Op result = op(Kind::mknod, std::move(path));
@@ -31,23 +23,19 @@ Op node(std::string path, uint32_t mode) {
   return result;
 }
 
-Op data(Kind kind, std::string path, uint64_t offset, uint64_t length, int flags = 0) {
-  Op result = op(kind, std::move(path), "", flags);
-  result.offset = offset;
-  result.length = length;
-  result.data_seed = offset * 31 + length;
-  return result;
+Op put(std::string path, uint64_t offset, uint64_t length) {
+  return write(std::move(path), offset, length, offset * 31 + length);
 }
 
-Op attribute(Kind kind, std::string path, std::string name, uint64_t length = 0) {
-  Op result = data(kind, std::move(path), 0, length);
+Op remove_xattr(std::string path, std::string name) {
+  Op result = op(Kind::removexattr, std::move(path));
   result.name = std::move(name);
   return result;
 }
 
 Op copy(std::string from, std::string to, uint64_t length, uint64_t offset2) {
-  Op result = data(Kind::copy_range, std::move(from), 0, length);
-  result.path2 = std::move(to);
+  Op result = op(Kind::copy_range, std::move(from), std::move(to));
+  result.length = length;
   result.offset2 = offset2;
   return result;
 }
@@ -108,59 +96,50 @@ std::vector<Word> names() {
 }
 
 std::vector<Word> attributes() {
-  const auto change = [](Kind kind, std::string path, uint64_t length) {
-    return data(kind, std::move(path), 0, length);
-  };
   return {
-      {"truncate_a_0", change(Kind::truncate, "/a", 0), "/a", "/"},
-      {"truncate_a_5000", change(Kind::truncate, "/a", 5000), "/a", "/"},
-      {"truncate_a_30000", change(Kind::truncate, "/a", 30'000), "/a", "/"},
-      {"truncate_b_100", change(Kind::truncate, "/b", 100), "/b", "/"},
-      {"truncate_b_3000", change(Kind::truncate, "/b", 3000), "/b", "/"},
-      {"truncate_g_20000", change(Kind::truncate, "/g", 20'000), "/g", "/"},
-      {"truncate_df_9000", change(Kind::truncate, "/d/f", 9000), "/d/f", "/d"},
+      {"truncate_a_0", truncate("/a", 0), "/a", "/"},
+      {"truncate_a_5000", truncate("/a", 5000), "/a", "/"},
+      {"truncate_a_30000", truncate("/a", 30'000), "/a", "/"},
+      {"truncate_b_100", truncate("/b", 100), "/b", "/"},
+      {"truncate_b_3000", truncate("/b", 3000), "/b", "/"},
+      {"truncate_g_20000", truncate("/g", 20'000), "/g", "/"},
+      {"truncate_df_9000", truncate("/d/f", 9000), "/d/f", "/d"},
       {"chmod_a", op(Kind::chmod, "/a"), "/a", "/"},
       {"chmod_d", op(Kind::chmod, "/d"), "/d", "/"},
       {"chown_b", owner("/b"), "/b", "/"},
       {"utimens_df", times("/d/f"), "/d/f", "/d"},
       {"utimens_d", times("/d"), "/d", "/"},
-      {"setxattr_a_long", attribute(Kind::setxattr, "/a", "user.a", 3000), "/a", "/"},
-      {"setxattr_b", attribute(Kind::setxattr, "/b", "user.n", 50), "/b", "/"},
-      {"setxattr_d", attribute(Kind::setxattr, "/d", "user.d", 700), "/d", "/"},
-      {"setxattr_x_short", attribute(Kind::setxattr, "/x", "user.x", 20), "/x", "/"},
-      {"removexattr_a", attribute(Kind::removexattr, "/a", "user.a"), "/a", "/"},
-      {"removexattr_x", attribute(Kind::removexattr, "/x", "user.x"), "/x", "/"},
+      {"setxattr_a_long", set_xattr("/a", "user.a", 3000), "/a", "/"},
+      {"setxattr_b", set_xattr("/b", "user.n", 50), "/b", "/"},
+      {"setxattr_d", set_xattr("/d", "user.d", 700), "/d", "/"},
+      {"setxattr_x_short", set_xattr("/x", "user.x", 20), "/x", "/"},
+      {"removexattr_a", remove_xattr("/a", "user.a"), "/a", "/"},
+      {"removexattr_x", remove_xattr("/x", "user.x"), "/x", "/"},
   };
 }
 
 std::vector<Word> contents() {
   constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  const auto write = [](std::string path, uint64_t offset, uint64_t length) {
-    return data(Kind::write, std::move(path), offset, length);
-  };
-  const auto allocate = [](std::string path, uint64_t offset, uint64_t length, int mode) {
-    return data(Kind::fallocate, std::move(path), offset, length, mode);
-  };
   return {
-      {"write_n", write("/n", 0, 5000), "/n", "/"},
-      {"write_b_over", write("/b", 20, 200), "/b", "/"},
-      {"write_b_append", write("/b", 300, 200), "/b", "/"},
-      {"write_b_convert", write("/b", 300, 2000), "/b", "/"},
-      {"write_a_over", write("/a", 1000, 3000), "/a", "/"},
-      {"write_a_append", write("/a", 10'000, 5000), "/a", "/"},
-      {"write_a_beyond", write("/a", 30'000, 100), "/a", "/"},
-      {"write_df_block", write("/d/f", 0, 4096), "/d/f", "/d"},
-      {"write_g_unwritten", write("/g", 17'000, 6000), "/g", "/"},
-      {"write_x_first", write("/x", 0, 7000), "/x", "/"},
-      {"write_held", write("@0", 100, 3000), "@0", "/"},
-      {"allocate_a", allocate("/a", 9000, 20'000, 0), "/a", "/"},
-      {"allocate_b", allocate("/b", 0, 4000, 0), "/b", "/"},
-      {"allocate_df_keep", allocate("/d/f", 6000, 30'000, FALLOC_FL_KEEP_SIZE), "/d/f", "/d"},
-      {"punch_a_edges", allocate("/a", 1000, 6000, kPunch), "/a", "/"},
-      {"punch_g_blocks", allocate("/g", 4096, 8192, kPunch), "/g", "/"},
-      {"punch_b", allocate("/b", 50, 100, kPunch), "/b", "/"},
-      {"zero_a", allocate("/a", 2000, 7000, FALLOC_FL_ZERO_RANGE), "/a", "/"},
-      {"zero_df_beyond", allocate("/d/f", 5000, 9000, FALLOC_FL_ZERO_RANGE), "/d/f", "/d"},
+      {"write_n", put("/n", 0, 5000), "/n", "/"},
+      {"write_b_over", put("/b", 20, 200), "/b", "/"},
+      {"write_b_append", put("/b", 300, 200), "/b", "/"},
+      {"write_b_convert", put("/b", 300, 2000), "/b", "/"},
+      {"write_a_over", put("/a", 1000, 3000), "/a", "/"},
+      {"write_a_append", put("/a", 10'000, 5000), "/a", "/"},
+      {"write_a_beyond", put("/a", 30'000, 100), "/a", "/"},
+      {"write_df_block", put("/d/f", 0, 4096), "/d/f", "/d"},
+      {"write_g_unwritten", put("/g", 17'000, 6000), "/g", "/"},
+      {"write_x_first", put("/x", 0, 7000), "/x", "/"},
+      {"write_held", put("@0", 100, 3000), "@0", "/"},
+      {"allocate_a", fallocate("/a", 9000, 20'000, 0), "/a", "/"},
+      {"allocate_b", fallocate("/b", 0, 4000, 0), "/b", "/"},
+      {"allocate_df_keep", fallocate("/d/f", 6000, 30'000, FALLOC_FL_KEEP_SIZE), "/d/f", "/d"},
+      {"punch_a_edges", fallocate("/a", 1000, 6000, kPunch), "/a", "/"},
+      {"punch_g_blocks", fallocate("/g", 4096, 8192, kPunch), "/g", "/"},
+      {"punch_b", fallocate("/b", 50, 100, kPunch), "/b", "/"},
+      {"zero_a", fallocate("/a", 2000, 7000, FALLOC_FL_ZERO_RANGE), "/a", "/"},
+      {"zero_df_beyond", fallocate("/d/f", 5000, 9000, FALLOC_FL_ZERO_RANGE), "/d/f", "/d"},
       {"copy_a_df", copy("/a", "/d/f", 8192, 100), "/d/f", "/d"},
   };
 }
@@ -227,13 +206,12 @@ FsStart prepared_volume() {
   options.log_bytes = 256 * 1024;
   FsRig rig(options);
   for (const Op& made :
-       {node("/a", S_IFREG | 0644), data(Kind::write, "/a", 0, 10'000),
-        attribute(Kind::setxattr, "/a", "user.a", 100), node("/b", S_IFREG | 0600),
-        data(Kind::write, "/b", 0, 300), op(Kind::mkdir, "/d"), node("/d/f", S_IFREG | 0644),
-        data(Kind::write, "/d/f", 0, 6000), op(Kind::link, "/a", "/d/h"), op(Kind::mkdir, "/d/s"),
-        op(Kind::mkdir, "/e"), node("/g", S_IFREG | 0644), data(Kind::write, "/g", 0, 16'384),
-        data(Kind::fallocate, "/g", 16'384, 16'384), op(Kind::symlink, "/l", "d"),
-        node("/x", S_IFREG | 04755), attribute(Kind::setxattr, "/x", "user.x", 2500)}) {
+       {node("/a", S_IFREG | 0644), put("/a", 0, 10'000), set_xattr("/a", "user.a", 100),
+        node("/b", S_IFREG | 0600), put("/b", 0, 300), op(Kind::mkdir, "/d"),
+        node("/d/f", S_IFREG | 0644), put("/d/f", 0, 6000), op(Kind::link, "/a", "/d/h"),
+        op(Kind::mkdir, "/d/s"), op(Kind::mkdir, "/e"), node("/g", S_IFREG | 0644),
+        put("/g", 0, 16'384), fallocate("/g", 16'384, 16'384, 0), op(Kind::symlink, "/l", "d"),
+        node("/x", S_IFREG | 04755), set_xattr("/x", "user.x", 2500)}) {
     rig.apply(made);
     if (rig.failure().empty() && rig.run().last().error != 0) return {};
   }
@@ -251,12 +229,11 @@ Played play(const FsStart& start, const Sequence& sequence) {
     const bool last = &step == &sequence.steps.back();
     rig.apply(word.op);
     if (step.sync != Sync::none) {
-      rig.apply(op(Kind::fsync, step.sync == Sync::file ? word.file : word.directory, "",
-                   step.word % 2 == 0 ? 1 : 0));
+      rig.apply(fsync(step.sync == Sync::file ? word.file : word.directory, step.word % 2 == 0));
       if (!last && rig.run().last().error == 0) played.first_new_event = rig.event_count();
     }
   }
-  rig.apply(op(Kind::sync, "/"));
+  rig.apply(sync());
   if (sequence.style == Style::incremental) rig.checkpoint(rvm::Truncation::incremental);
   if (sequence.style == Style::epoch) rig.checkpoint(rvm::Truncation::epoch);
   played.failure = rig.failure();

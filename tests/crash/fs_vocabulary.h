@@ -3,7 +3,7 @@
 // The words of which short workloads are made: concrete operations in a small tree that is prepared
 // beforehand, each followed by fsync of the file, of the directory that it changed, or by nothing.
 //
-//   /a     10,000 bytes, an attribute; also /d/h      /d    directory: f (6,000 bytes), h, s (empty)
+//   /a     10,000 bytes, an attribute; also /d/h    /d    directory: f (6,000 bytes), h, s (empty)
 //   /b     300 bytes, inside the metadata             /e    empty directory
 //   /g     16 KiB of data, then blocks without data   /l    symbolic link
 //   /x     empty, with an attribute of three pieces

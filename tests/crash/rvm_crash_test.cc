@@ -42,8 +42,7 @@ void run_workload(const std::string& name, const RigOptions& options, Workload w
                     });
   const std::string failure = campaign.run(account.history);
   EXPECT_EQ(failure, "");
-  std::printf("%zu commits, %zu events\n", account.hashes.size() - 1,
-              account.history.order.size());
+  std::printf("%zu commits, %zu events\n", account.hashes.size() - 1, account.history.order.size());
 }
 
 Commit any_mode(RvmRig& rig) { return rig.random()() % 3 == 0 ? Commit::flush : Commit::no_flush; }
@@ -234,7 +233,7 @@ TEST(RvmCrash, ThreeCrashesInARowLoseNothing) {
   RigOptions options;
   options.tuning.truncate_percent = 101;
   const CampaignOptions every{
-      .states = kStates / 12, .follow_every = 1, .states_per_recovery = 50};
+      .states = by_tier<size_t>(50, 200, 1000), .follow_every = 1, .states_per_recovery = 50};
   run_workload(
       "rvm_thrice", options,
       [](RvmRig& rig) {
@@ -260,6 +259,56 @@ TEST(RvmCrash, RecoveryInSmallStepsOfMemoryGivesTheSame) {
   });
 }
 
+// Everything in one: commits of all kinds, transactions left open, both truncations, new regions,
+// reopening, on a log that is small for it.
+TEST(RvmCrash, RandomSequencesOfEverythingLoseNothing) {
+  RigOptions options;
+  options.devices = 2;
+  options.tuning.spool_bytes_max = 16 * 1024;
+  run_workload("rvm_random", options, [](RvmRig& rig) {
+    rig.add_region(0, 64 * 1024, true);
+    rig.add_region(1, 32 * 1024, true);
+    rig.add_region(1, 32 * 1024, false);
+    rig.start();
+    for (int i = 0; i < 25 && rig.failure().empty(); ++i) {
+      commit_some(rig, 6, 200 << (rig.random()() % 6));
+      switch (rig.random()() % 6) {
+        case 0: rig.truncate(Truncation::incremental); break;
+        case 1: rig.truncate(Truncation::epoch); break;
+        case 2: rig.flush(); break;
+        case 3: rig.reopen(); break;
+        case 4: {
+          // Open while the log is truncated. Of the first pages, which nothing else changes now.
+          rvm::Transaction open = rig.begin();
+          rig.change(open, 0, 1000, 5000);
+          rig.truncate(Truncation::incremental);
+          rig.end(std::move(open), any_mode(rig));
+          break;
+        }
+        default:
+          if (i % 7 == 0) rig.format_region(0, 32 * 1024);
+          break;
+      }
+    }
+    rig.flush();
+  });
+}
+
+// Fills the log to the last block again and again, with nobody truncating it in the background.
+TEST(RvmCrash, ALogThatIsFilledToTheLastBlockLosesNothing) {
+  RigOptions options;
+  options.tuning.truncate_percent = 101;
+  run_workload("rvm_full", options, [](RvmRig& rig) {
+    rig.add_region(0, 32 * 1024, true);
+    rig.start();
+    for (int i = 0; i < 120 && rig.failure().empty(); ++i) {
+      rvm::Transaction tx = rig.begin();
+      rig.change_somewhere(tx, i % 5 == 0 ? 6000 : 300);
+      rig.end(std::move(tx), Commit::flush);
+    }
+  });
+}
+
 // Units of a group that never became whole lie behind the tail of the next life's log. Each life
 // begins at another moment of the first one.
 TEST(RvmCrash, WhatAnEarlierLifeLeftBehindItsTailNeverConfusesTheNextOne) {
@@ -268,13 +317,14 @@ TEST(RvmCrash, WhatAnEarlierLifeLeftBehindItsTailNeverConfusesTheNextOne) {
   RigOptions options;
   options.log_bytes = 1 << 20;
   RvmRig rig(options, seed);
-  const size_t big = rig.add_region(0, 512 * 1024, true);
+  const size_t big = rig.add_region(0, 640 * 1024, true);
   rig.start();
-  for (uint64_t i = 0; i < 2; ++i) {
+  for (uint64_t i = 0; i < 2; ++i) {  // one group of three units
     rvm::Transaction tx = rig.begin();
-    rig.change(tx, big, i * 1000, 450 * 1024);
-    rig.end(std::move(tx), Commit::flush);
+    rig.change(tx, big, i * 320 * 1024, 300 * 1024);
+    rig.end(std::move(tx), Commit::no_flush);
   }
+  rig.flush();
   ASSERT_EQ(rig.failure(), "");
   const RigAccount first = rig.account();
   EnsembleStates states(first.history);
@@ -296,7 +346,7 @@ TEST(RvmCrash, WhatAnEarlierLifeLeftBehindItsTailNeverConfusesTheNextOne) {
     ASSERT_EQ(campaign.run(account.history), "");
     ++lives;
   }
-  EXPECT_TRUE(lives >= 6 || !only_one_state().empty()) << lives << " lives";
+  EXPECT_TRUE(lives >= 4 || !only_one_state().empty()) << lives << " lives";
 }
 
 TEST(RvmCrash, AFlippedBitInAHomePageIsFound) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// See rvm_rig.h: running a workload. A state is kept as one hash per region: comparing is cheap, and
-// a failure can be run again with the states in full. Judging is in rvm_judge.cc.
+// See rvm_rig.h: running a workload. A state is kept as one hash per region: comparing is cheap,
+// and a failure can be run again with the states in full. Judging is in rvm_judge.cc.
 #include "tests/crash/rvm_rig.h"
 
 #include <fmt/format.h>
