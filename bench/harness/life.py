@@ -184,4 +184,4 @@ class Life(Suite):
         seconds = time.perf_counter() - begin
         if find.returncode != 0 or seen != count:
             raise Failed(f"find saw {seen} of {count} files")
-        return Measurement(seconds, count, seconds, 0.0, cpu_seconds(other.pid) - daemon)
+        return Measurement(seconds, 1, seconds, 0.0, cpu_seconds(other.pid) - daemon)

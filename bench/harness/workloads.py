@@ -253,10 +253,10 @@ def client_suites():
     large = {
         "first_tenth": metadata("create in a large directory, first tenth"),
         "last_tenth": Phase("create in a large directory, last tenth", op, "flat"),
-        "large_list_cold": metadata("large directory listed, cold, entries"),
-        "large_unlink": metadata("large directory emptied"),
+        "large_list_cold": metadata("a large directory listed, cold, entries"),
+        "large_unlink": metadata("a large directory emptied"),
     }
-    huge = {key + "_million": Phase(p.title.replace("a large directory", "a directory of a million"),
+    huge = {key + "_million": Phase(p.title.replace("large directory", "directory of a million"),
                                     p.unit, p.target) for key, p in large.items()}  # fmt: skip
 
     def threads(suffix, where):
