@@ -16,10 +16,10 @@
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "fs/hold_counts.h"
 #include "fs/meta_lock.h"
 #include "fs/volume.h"
 #include "rvm/page_pool.h"
@@ -125,7 +125,7 @@ class VolumeCore : public rvm::ChunkSource {
  public:
   // holds.cc
   std::mutex holds_mutex;
-  std::unordered_map<Inode, uint64_t> holds;
+  HoldCounts holds;
   std::unordered_set<Inode> orphans;  // inodes without a name that exist still (this mount's)
 
   // volume_admin.cc: superblock writes exclude each other.

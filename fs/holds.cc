@@ -12,7 +12,7 @@ namespace rvmfs {
 
 void VolumeCore::hold(Inode inode, uint64_t count) {
   std::lock_guard lock(holds_mutex);
-  holds[inode] += count;
+  holds.add(inode, count);
 }
 
 bool VolumeCore::is_held(Inode inode) {
@@ -25,13 +25,7 @@ void Volume::hold(Inode inode) { core_->hold(inode); }
 void Volume::forget(Inode inode, uint64_t count) {
   {
     std::lock_guard lock(core_->holds_mutex);
-    const auto found = core_->holds.find(inode);
-    if (found == core_->holds.end()) return;
-    if (found->second > count) {
-      found->second -= count;
-      return;
-    }
-    core_->holds.erase(found);
+    if (!core_->holds.release(inode, count)) return;
     if (!core_->orphans.contains(inode)) return;
   }
   delete_if_unused(*core_, inode);
