@@ -157,6 +157,57 @@ TEST_F(CrashStatesOf, a_seed_are_the_same_every_time_and_all_different) {
   EXPECT_EQ(different.size(), 200u);
 }
 
+// Sector by sector: '+' new, '-' old, '?' neither.
+std::set<std::string> sectors_seen(const CrashStates& states,
+                                   const std::vector<CrashChoice>& choices, size_t count,
+                                   uint8_t new_byte) {
+  std::set<std::string> seen;
+  for (const CrashChoice& choice : choices) {
+    const SparseImage image = states.build(choice);
+    std::string text;
+    for (size_t i = 0; i < count; ++i) {
+      const Bytes sector = bytes_of(image, i * 512, 512);
+      text += sector == filled(512, new_byte) ? '+' : sector == filled(512, 0) ? '-' : '?';
+    }
+    seen.insert(text);
+  }
+  return seen;
+}
+
+TEST_F(CrashStatesOf, a_thorough_walk_has_every_subset_of_twelve_pending_writes) {
+  for (uint64_t i = 0; i < 12; ++i) write_all(device_, i * 512, filled(512, 9));
+  CrashStates states = this->states();
+  states.seek(12);
+  std::set<std::string> seen = sectors_seen(states, states.thorough(true, 5000, 1), 12, 9);
+  std::erase_if(seen, [](const std::string& text) { return text.find('?') != text.npos; });
+  EXPECT_EQ(seen.size(), 4096u);
+  // Where no flush follows, they come later.
+  const auto prefixes = sectors_seen(states, states.thorough(false, 5000, 1), 12, 9);
+  EXPECT_EQ(prefixes, (std::set<std::string>{"++++++++++++", "+++++++++++-", "+++++++++++?"}));
+}
+
+TEST_F(CrashStatesOf, a_thorough_walk_tears_the_newest_write_in_every_way_that_differs) {
+  write_all(device_, 1024, filled(512, 9));
+  EXPECT_OK(device_.flush());
+  write_all(device_, 0, filled(2048, 9));  // its third sector is there already
+  CrashStates states = this->states();
+  states.seek(3);
+  const std::set<std::string> expected = {"++++", "?+++", "+?++", "++?+", "+++?", "-+++",
+                                          "+-++", "+++-", "+-+-", "--++"};
+  EXPECT_EQ(sectors_seen(states, states.thorough(false, 100, 1), 4, 9), expected);
+}
+
+TEST_F(CrashStatesOf, a_thorough_walk_with_a_limit_are_that_many_and_always_the_prefix) {
+  for (uint64_t i = 0; i < 20; ++i) write_all(device_, i * 512, filled(512, 9));
+  CrashStates states = this->states();
+  states.seek(20);
+  for (const size_t limit : {1, 2, 7, 500}) {
+    const auto choices = states.thorough(true, limit, 3);
+    EXPECT_EQ(choices.size(), limit);
+    EXPECT_TRUE(states.build(choices.back()) == device_.snapshot());
+  }
+}
+
 TEST_F(CrashStatesOf, a_choice_can_be_read_by_people) {
   write_all(device_, 0, filled(512, 1));
   EXPECT_OK(device_.flush());
