@@ -30,8 +30,8 @@ constexpr std::array kFeatures = {
     FeatureRow{Feature::no_open, "no_open", 1ULL << 17, 0},
     FeatureRow{Feature::no_opendir, "no_opendir", 1ULL << 24, 0},
     FeatureRow{Feature::no_create, "no_create", 1ULL << 17, 0},
-    FeatureRow{Feature::readdirplus, "readdirplus", 1ULL << 13,
-               FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO},
+    FeatureRow{Feature::readdirplus, "readdirplus", 1ULL << 13, FUSE_CAP_READDIRPLUS},
+    FeatureRow{Feature::readdirplus_always, "readdirplus_always", 1ULL << 13, 0},
     FeatureRow{Feature::parallel_dirops, "parallel_dirops", 1ULL << 18, FUSE_CAP_PARALLEL_DIROPS},
     FeatureRow{Feature::export_support, "export_support", 1ULL << 4, FUSE_CAP_EXPORT_SUPPORT},
     FeatureRow{Feature::cache_symlinks, "cache_symlinks", 1ULL << 23, FUSE_CAP_CACHE_SYMLINKS},
@@ -97,6 +97,11 @@ void InitFlags::choose(fuse_conn_info& connection) const {
   connection.want = always & connection.capable;
   for (const FeatureRow& row : kFeatures) {
     if (enabled(row.feature)) connection.want |= row.libfuse_flag & connection.capable;
+  }
+  // Else the kernel guesses: attributes come with the first names only, unless they are asked for
+  // in between. find, git and du ask for them after they have read all names: one LOOKUP a file.
+  if (enabled(Feature::readdirplus) && !enabled(Feature::readdirplus_always)) {
+    connection.want |= FUSE_CAP_READDIRPLUS_AUTO & connection.capable;
   }
   connection.max_background = kMaxBackground;
   connection.congestion_threshold = kCongestionThreshold;

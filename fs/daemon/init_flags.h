@@ -21,11 +21,12 @@
 namespace rvmfs {
 
 enum class Feature : uint8_t {
-  killpriv_v2,  // the kernel does not ask for security.capability before every write
-  no_open,      // files are opened and closed without a message
-  no_opendir,   // directories are, too
-  no_create,    // new files: MKNOD instead of CREATE, so that there is no RELEASE
-  readdirplus,  // names and attributes at once
+  killpriv_v2,         // the kernel does not ask for security.capability before every write
+  no_open,             // files are opened and closed without a message
+  no_opendir,          // directories are, too
+  no_create,           // new files: MKNOD instead of CREATE, so that there is no RELEASE
+  readdirplus,         // names and attributes at once
+  readdirplus_always,  // also for programs that first read all names, then ask for attributes
   parallel_dirops,
   export_support,  // file handles (NFS, open_by_handle_at)
   cache_symlinks,
