@@ -49,7 +49,7 @@ class Worker {
   void tick() {
     next_tick_ = Clock::now() + interval();
     if (core_.rvm->failed()) return;
-    if (core_.options.commit_seconds > 0) static_cast<void>(core_.rvm->flush());
+    if (core_.options.commit_seconds > 0) static_cast<void>(core_.rvm->flush(true));
     static_cast<void>(core_.blocks->settle_freed());
   }
 

@@ -220,6 +220,7 @@ Result<uint64_t> BlockAllocator::allocate_chunk(rvm::Transaction& tx) {
   if (!found) return Error{rvm::Errc::no_space, 0, 0, "no free room for a metadata chunk"};
   const uint64_t offset = *found * format::kBlockBytes;
   RVM_TRY(core_.device->allocate(offset, rvm::format::kChunkBytes));
+  core_.rvm->note_reuse(offset, rvm::format::kChunkBytes);
   if (!RVM_SEEDED_BUG("chunk_not_marked")) RVM_TRY(groups.mark(tx, *found, kChunkBlocks, true));
   return offset;
 }

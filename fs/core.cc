@@ -38,7 +38,7 @@ Result<void> VolumeCore::check_writable() const {
 
 Result<void> VolumeCore::before_write_() {
   RVM_TRY(check_writable());
-  if (rvm->wants_flush()) RVM_TRY(rvm->flush());
+  if (rvm->wants_flush()) RVM_TRY(rvm->flush(true));
   return relieve_memory_();
 }
 

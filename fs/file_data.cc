@@ -29,13 +29,20 @@ std::span<const std::byte> part_within(uint64_t offset, std::span<const std::byt
   return data.subspan(from - offset, to - from);
 }
 
+// Noted also when it failed: a part of it may have been written.
+Result<void> write_device(VolumeCore& core, uint64_t position, std::span<const std::byte> bytes) {
+  Result<void> written = core.device->write(position, bytes);
+  core.rvm->note_write(position, bytes.size());
+  return written;
+}
+
 // One write of whole blocks, with zeros around the data.
 Result<void> write_padded(VolumeCore& core, uint64_t position, uint64_t bytes, uint64_t data_at,
                           std::span<const std::byte> data) {
   std::vector<std::byte> buffer(bytes);
   if (RVM_SEEDED_BUG("block_not_padded")) RVM_TRY(core.device->read(position, buffer));
   if (!data.empty()) std::memcpy(buffer.data() + data_at, data.data(), data.size());
-  return core.device->write(position, buffer);
+  return write_device(core, position, buffer);
 }
 
 // Makes at most a block's bytes of the image zeros. Mostly they are already (fresh blocks are
@@ -46,7 +53,7 @@ Result<void> make_zeros(VolumeCore& core, uint64_t position, uint64_t bytes) {
   const std::span<std::byte> part = std::span(present).first(bytes);
   RVM_TRY(read_device(core, position, part));
   if (std::memcmp(present, kZeroBlock, bytes) == 0) return {};
-  return core.device->write(position, std::span(kZeroBlock).first(bytes));
+  return write_device(core, position, std::span(kZeroBlock).first(bytes));
 }
 
 }  // namespace
@@ -73,7 +80,7 @@ Result<void> write_blocks(VolumeCore& core, const Extent& where, uint64_t offset
   const uint64_t position = where.block * kBlockBytes;
   data = part_within(offset, data, begin, end);
   offset = std::max(offset, begin);
-  if (data.size() == end - begin) return core.device->write(position, data);
+  if (data.size() == end - begin) return write_device(core, position, data);
   const uint64_t data_at = data.empty() ? 0 : offset - begin;
   if (end - begin <= kBounceBytesMax) {
     return write_padded(core, position, end - begin, data_at, data);
@@ -90,7 +97,7 @@ Result<void> write_blocks(VolumeCore& core, const Extent& where, uint64_t offset
   if (head != 0) {
     RVM_TRY(write_padded(core, position, kBlockBytes, data_at, data.first(head)));
   }
-  RVM_TRY(core.device->write(position + first_whole, data.subspan(head, whole)));
+  RVM_TRY(write_device(core, position + first_whole, data.subspan(head, whole)));
   if (tail == 0) return {};
   return write_padded(core, position + first_whole + whole, kBlockBytes, 0, data.last(tail));
 }
@@ -100,7 +107,7 @@ Result<void> write_part(VolumeCore& core, const Extent& where, uint64_t offset,
   const uint64_t begin = where.first * kBlockBytes;
   data = part_within(offset, data, begin, where.end() * kBlockBytes);
   if (data.empty()) return {};
-  return core.device->write(where.block * kBlockBytes + (std::max(offset, begin) - begin), data);
+  return write_device(core, where.block * kBlockBytes + (std::max(offset, begin) - begin), data);
 }
 
 Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64_t end) {

@@ -126,7 +126,9 @@ Result<void> RangeChange::reserve_holes() {
     first = pieces.back().end();
   }
   for (const Extent& extent : fresh_.extents()) {
-    RVM_TRY(core_.device->allocate(extent.block * kBlockBytes, extent.count * kBlockBytes));
+    const uint64_t position = extent.block * kBlockBytes;
+    RVM_TRY(core_.device->allocate(position, extent.count * kBlockBytes));
+    core_.rvm->note_write(position, extent.count * kBlockBytes);
   }
   return {};
 }

@@ -17,6 +17,8 @@ const char* record_name(rvm::format::RecordType type) {
     case rvm::format::RecordType::bytes: return "bytes";
     case rvm::format::RecordType::zeros: return "zeros";
     case rvm::format::RecordType::format: return "format";
+    case rvm::format::RecordType::data: return "data";
+    case rvm::format::RecordType::revoke: return "revoke";
   }
   return "?";
 }

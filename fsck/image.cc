@@ -43,8 +43,17 @@ rvm::Result<void> Image::read_device(uint64_t offset, std::span<std::byte> out) 
 
 rvm::Result<void> Image::read(uint64_t offset, std::span<std::byte> out) const {
   RVM_TRY(read_device(offset, out));
-  if (journal_.empty() || out.empty()) return {};
+  if (out.empty()) return {};
   const uint64_t end = offset + out.size();
+  for (auto sector = data_.lower_bound(offset / rvm::kSectorBytes * rvm::kSectorBytes);
+       sector != data_.end() && sector->first < end; ++sector) {
+    const auto& [begin, bytes] = *sector;
+    const uint64_t from = std::max(begin, offset);
+    const uint64_t to = std::min(begin + bytes.length, end);
+    if (from < to)
+      std::memcpy(out.data() + (from - offset), bytes.data + (from - begin), to - from);
+  }
+  if (journal_.empty()) return {};
   for (uint64_t page = offset / kPage * kPage; page < end; page += kPage) {
     const auto found = journal_.find(page);
     if (found == journal_.end()) continue;
@@ -136,6 +145,22 @@ bool Image::patch(uint64_t offset, const std::byte* data, uint64_t length) {
     length -= here;
   }
   return true;
+}
+
+bool Image::set_data(uint64_t offset, const std::byte* data, uint64_t length) {
+  while (length != 0) {
+    if (++patch_count_ > kPatchesMax) return false;
+    const uint64_t here = std::min(length, rvm::kSectorBytes);
+    data_[offset] = {data, here};
+    data += here;
+    offset += here;
+    length -= here;
+  }
+  return true;
+}
+
+void Image::drop_data(uint64_t offset, uint64_t length) {
+  data_.erase(data_.lower_bound(offset), data_.lower_bound(offset + length));
 }
 
 void Image::keep_unit(std::vector<std::byte> unit) {

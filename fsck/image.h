@@ -4,6 +4,7 @@
 // journal, over them the changes of the log.
 //
 //   device bytes  <-  journal pages  <-  patches of the log (pages of hashed regions only)
+//                                    <-  data sectors of the log (everything else)
 //
 // A page of a hashed region is checked as base page (device or journal) against its table's hash
 // before patches are laid over it; a base that fails counts only if the patches do not cover all of
@@ -16,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -53,7 +55,7 @@ class Image {
   Image(const Image&) = delete;
   Image& operator=(const Image&) = delete;
 
-  // Device bytes with journal pages over them.
+  // Device bytes with journal pages and data sectors over them.
   rvm::Result<void> read(uint64_t offset, std::span<std::byte> out) const;
 
   // A page of a hashed region: page number `index` of the region whose table lies at `table`.
@@ -67,6 +69,10 @@ class Image {
   // [offset, offset + length) become `data` (kept by the caller through keep_unit), or zeros.
   // False: too many patches.
   [[nodiscard]] bool patch(uint64_t offset, const std::byte* data, uint64_t length);
+  // The sectors from `offset` on hold `data` (kept as with patch), or what the device holds again.
+  // False: too many.
+  [[nodiscard]] bool set_data(uint64_t offset, const std::byte* data, uint64_t length);
+  void drop_data(uint64_t offset, uint64_t length);
   void keep_unit(std::vector<std::byte> unit);
   std::span<const std::byte> last_unit() const { return units_.back(); }
   uint64_t kept_bytes() const { return kept_bytes_; }
@@ -84,6 +90,11 @@ class Image {
   rvm::Device& device_;
   std::unordered_map<uint64_t, std::unique_ptr<PageBytes>> journal_;
   std::unordered_map<uint64_t, std::vector<Patch>> patches_;
+  struct DataSector {
+    const std::byte* data;
+    uint64_t length;  // shorter than a sector at the end of the device only
+  };
+  std::map<uint64_t, DataSector> data_;     // by offset
   std::unordered_set<uint64_t> formatted_;  // offsets of the tables of formatted regions
   std::vector<std::vector<std::byte>> units_;
   uint64_t kept_bytes_ = 0, patch_count_ = 0;

@@ -30,7 +30,7 @@ struct LogUnit {
     rvm::format::RecordType type;
     uint32_t region;
     uint64_t offset, length;  // in the region, bytes
-    const std::byte* data;    // RecordType::bytes only; points into the unit's bytes
+    const std::byte* data;    // types that carry bytes only; points into the unit's bytes
   };
   std::vector<Record> records;
 };
@@ -72,7 +72,9 @@ class LogReader {
   bool later_unit_follows(uint64_t lsn, uint64_t sequence);
   bool parse(std::span<const std::byte> bytes, LogUnit& unit);
   bool region_is_sane(const rvm::format::RegionEntry& region, uint64_t lsn);
+  bool data_is_sane(const rvm::format::RecordHeader& record) const;
   bool apply(const LogUnit& unit);
+  bool too_many();
   uint64_t unit_bytes_max() const;
 
   Image& image_;

@@ -3,7 +3,8 @@
 // The inside of a log unit: its regions and records, checked and laid over the image.
 //
 // In an rvmfs volume every region is a metadata chunk: pages 1 ... 255 of a megabyte, with its
-// table of page hashes in page 0 (rvm/space_format.h). Anything else is malformed.
+// table of page hashes in page 0 (rvm/space_format.h); or it is the device, for file data. Anything
+// else is malformed.
 #include <fmt/format.h>
 
 #include <ostream>
@@ -21,6 +22,10 @@ bool LogReader::region_is_sane(const RegionEntry& region, uint64_t lsn) {
     report_.add(FindingId::log_foreign_segment, "position {}: segment {}", lsn, region.segment);
     return false;
   }
+  if (region.flags == kRegionDevice && region.segment_offset == 0 &&
+      region.length == kDeviceRegionBytes && region.hash_table_offset == 0) {
+    return true;
+  }
   const bool good = region.flags == kRegionHashed && region.segment_offset % kPage == 0 &&
                     region.segment_offset >= kPage && region.length == kChunkBytes - kPage &&
                     region.segment_offset <= volume_bytes_ &&
@@ -31,6 +36,14 @@ bool LogReader::region_is_sane(const RegionEntry& region, uint64_t lsn) {
                 region.segment_offset, region.length);
   }
   return good;
+}
+
+// Whole sectors inside the volume, clear of the log. (Revoking needs no such care.)
+bool LogReader::data_is_sane(const RecordHeader& record) const {
+  const uint64_t end = record.offset + record.length;
+  if (record.offset % rvm::kSectorBytes != 0) return false;
+  if (static_cast<RecordType>(record.type) == RecordType::revoke) return true;
+  return end <= volume_bytes_ && (end <= offset_ || record.offset >= offset_ + length_);
 }
 
 bool LogReader::parse(std::span<const std::byte> bytes, LogUnit& unit) {
@@ -57,13 +70,19 @@ bool LogReader::parse(std::span<const std::byte> bytes, LogUnit& unit) {
       return malformed("record beyond its region");
     }
     const auto type = static_cast<RecordType>(record.type);
+    const bool of_device = type == RecordType::data || type == RecordType::revoke;
+    if (of_device != (unit.regions[record.region].flags == kRegionDevice)) {
+      return malformed("record of a type that its region cannot have");
+    }
+    if (of_device && !data_is_sane(record)) return malformed("data record at an impossible place");
     const std::byte* data = nullptr;
-    if (type == RecordType::bytes) {
+    if (carries_bytes(type)) {
       const uint64_t padded = (record.length + 7) / 8 * 8;
       if (padded > bytes.size() - at) return malformed("record longer than its unit");
       data = bytes.data() + at;
       at += padded;
-    } else if (type != RecordType::zeros && type != RecordType::format) {
+    } else if (type != RecordType::zeros && type != RecordType::format &&
+               type != RecordType::revoke) {
       return malformed("record of an unknown type");
     }
     unit.records.push_back({type, record.region, record.offset, record.length, data});
@@ -72,14 +91,22 @@ bool LogReader::parse(std::span<const std::byte> bytes, LogUnit& unit) {
   return true;
 }
 
+bool LogReader::too_many() {
+  report_.add(FindingId::image_unreadable, "the log has too many records to be replayed");
+  return false;
+}
+
 bool LogReader::apply(const LogUnit& unit) {
   for (const LogUnit::Record& record : unit.records) {
     const RegionEntry& region = unit.regions[record.region];
-    if (record.type == RecordType::format) {
+    if (record.type == RecordType::revoke) {
+      image_.drop_data(record.offset, record.length);
+    } else if (record.type == RecordType::data) {
+      if (!image_.set_data(record.offset, record.data, record.length)) return too_many();
+    } else if (record.type == RecordType::format) {
       image_.format_region(region.segment_offset, region.length, region.hash_table_offset);
     } else if (!image_.patch(region.segment_offset + record.offset, record.data, record.length)) {
-      report_.add(FindingId::image_unreadable, "the log has too many records to be replayed");
-      return false;
+      return too_many();
     }
   }
   return true;

@@ -41,6 +41,9 @@ inline constexpr SeededBug kSeededBugs[] = {
     {"undo_oldest_first", "abort restores overlapping ranges in the wrong order"},
     {"refused_batch_dropped", "commits that found no room on the host are forgotten"},
     {"data_flush_skipped", "metadata become durable before the data that they refer to"},
+    {"data_note_forgotten", "a write of the client is neither logged nor flushed"},
+    {"data_home_flush_skipped", "logged data leave the log before they are durable at home"},
+    {"revoke_forgotten", "a logged copy stays valid when its bytes have changed at home"},
     // Recovery
     {"recovery_flush_skipped", "recovery does not make durable what it read"},
     {"recovery_head_first", "recovery declares the log empty before its pages are home"},

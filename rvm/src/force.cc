@@ -6,8 +6,11 @@
 // wakes everybody whose request was issued before it detached; they shared its write. Requests that
 // came later elect the next leader.
 //
-// A unit is written and flushed before the next one is begun (rvm/log_format.h says why). The flush
-// of the group's last unit is the commit of every transaction in it.
+// A unit is durable before the next one is begun (rvm/log_format.h says why). The durable write of
+// the group's last unit is the commit of every transaction in it.
+//
+// What the client wrote to the device by itself goes with the group, or is flushed before it
+// (client_data.h).
 
 #include <algorithm>
 
@@ -16,70 +19,12 @@
 #include "seeded_bug.h"
 
 namespace rvm {
+namespace {
 
-Result<void> Rvm::Impl::force(bool and_data) {
-  std::unique_lock lock(mutex);
-  const CommitTicket ticket = last_ticket;
-  const uint64_t request = and_data ? ++requests_issued : 0;
-  bool waited = false;
-  while (requests_done < request || durable_ticket.load() < ticket) {
-    RVM_TRY(usable());
-    if (!force_running) {
-      RVM_TRY(lead(lock));
-      continue;
-    }
-    if (!waited) ++stats.force_waiters;
-    waited = true;
-    force_done.wait(lock);
-  }
-  return failed ? usable() : Result<void>{};
-}
+// Of a unit, for data that are logged: the rest is for transactions.
+constexpr uint64_t kDataShareOfUnit = 4;
 
-Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
-  force_running = true;
-  const uint64_t covers = requests_issued;
-  std::unique_ptr<Spool> batch = std::exchange(spool, std::make_unique<Spool>());
-  spool_bytes.store(0, std::memory_order_relaxed);
-  in_flight_bytes = batch->bytes;
-  for (const auto& page : batch->pages) {
-    PageState& state = page->region->pages[page->page];
-    state.spool = nullptr;
-    ++state.in_flight;
-  }
-  for (const SpoolRecord& record : batch->records) {
-    if (record.type != format::RecordType::bytes) continue;
-    PageState& state = record.region->pages[record.offset / kPageBytes];
-    --state.raw_records;
-    ++state.in_flight;
-  }
-  ++stats.forces;
-  lock.unlock();
-
-  LogPosition end;
-  Result<void> result;
-  if (batch->empty()) {
-    result = log->device().flush();
-    if (!result) failed = true;
-  } else {
-    result = write_spool(*batch, end);
-  }
-
-  lock.lock();
-  ++stats.device_flushes;
-  force_running = false;
-  in_flight_bytes = 0;
-  if (result) {
-    if (!batch->empty()) group_written(*batch, end);
-    requests_done = std::max(requests_done, covers);
-  } else if (!failed && !RVM_SEEDED_BUG("refused_batch_dropped")) {
-    put_back(std::move(batch));
-  }
-  force_done.notify_all();
-  return result;
-}
-
-Result<void> Rvm::Impl::write_spool(const Spool& batch, LogPosition& end_position) {
-  UnitBuilder builder(log->unit_bytes_max(), log->block_bytes());
+void add_spool(const Spool& batch, UnitBuilder& builder) {
   for (const SpoolRecord& record : batch.records) {
     builder.add(record.region, record.region->geometry, record.type, record.offset, record.length,
                 batch.record_bytes.data() + record.bytes_at);
@@ -101,22 +46,98 @@ Result<void> Rvm::Impl::write_spool(const Spool& batch, LogPosition& end_positio
                   page->page * kPageBytes + begin, run.size(), run.data());
     });
   }
+}
+
+}  // namespace
+
+Result<void> Rvm::Impl::force(bool and_data) {
+  std::unique_lock lock(mutex);
+  const CommitTicket ticket = last_ticket;
+  const uint64_t note = and_data ? client_data.last_note() : 0;
+  data_wanted = std::max(data_wanted, note);
+  bool waited = false;
+  while (data_durable < note || durable_ticket.load() < ticket) {
+    RVM_TRY(usable());
+    if (!force_running) {
+      RVM_TRY(lead(lock));
+      continue;
+    }
+    if (!waited) ++stats.force_waiters;
+    waited = true;
+    force_done.wait(lock);
+  }
+  return failed ? usable() : Result<void>{};
+}
+
+Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
+  force_running = true;
+  std::unique_ptr<Spool> batch = std::exchange(spool, std::make_unique<Spool>());
+  spool_bytes.store(0, std::memory_order_relaxed);
+  in_flight_bytes = batch->bytes;
+  for (const auto& page : batch->pages) {
+    PageState& state = page->region->pages[page->page];
+    state.spool = nullptr;
+    ++state.in_flight;
+  }
+  for (const SpoolRecord& record : batch->records) {
+    if (record.type != format::RecordType::bytes) continue;
+    PageState& state = record.region->pages[record.offset / kPageBytes];
+    --state.raw_records;
+    ++state.in_flight;
+  }
+  const bool must = batch->after_device_writes || data_wanted > data_durable;
+  const ClientDataBatch data = client_data.take(
+      must, std::min(tuning.data_log_bytes_max, log->unit_bytes_max() / kDataShareOfUnit));
+  noted_ranges.store(client_data.pending_ranges(), std::memory_order_relaxed);
+  ++stats.forces;
+  lock.unlock();
+
+  LogPosition end = tail;  // only the leader changes it
+  const Result<void> result = write_out(*batch, data, end);
+
+  lock.lock();
+  force_running = false;
+  in_flight_bytes = 0;
+  if (result) {
+    if (end.lsn != tail.lsn) group_written(*batch, data, end);
+    data_durable = std::max(data_durable, data.note);
+  } else if (!failed && !RVM_SEEDED_BUG("refused_batch_dropped")) {
+    put_back(std::move(batch));
+    client_data.put_back(data);
+  }
+  force_done.notify_all();
+  return result;
+}
+
+// A flush that failed may have lost what was written before it, and the next one would not tell.
+Result<void> Rvm::Impl::flush_device() {
+  Result<void> flushed = log->device().flush();
+  if (!flushed) failed = !RVM_SEEDED_BUG("failed_flush_forgotten");
+  const std::lock_guard lock(mutex);
+  ++stats.device_flushes;
+  return flushed;
+}
+
+Result<void> Rvm::Impl::write_out(const Spool& batch, const ClientDataBatch& data,
+                                  LogPosition& end) {
+  if (data.flush && !RVM_SEEDED_BUG("data_flush_skipped")) RVM_TRY(flush_device());
+  if (batch.empty() && !data.writes_records()) return {};
+  UnitBuilder builder(log->unit_bytes_max(), log->block_bytes());
+  RVM_TRY(add_records(data, log->device(), builder));
+  const uint64_t data_bytes = builder.payload_bytes();
+  add_spool(batch, builder);
   std::vector<BuiltUnit> units = builder.finish();
   uint64_t bytes = 0;
   for (const BuiltUnit& unit : units) bytes += unit.bytes.size();
   RVM_TRY(make_room(bytes));
-  if (batch.after_device_writes && !RVM_SEEDED_BUG("data_flush_skipped")) {
-    if (auto flushed = log->device().flush(); !flushed) {
-      failed = true;
-      return flushed;
-    }
-  }
-  RVM_TRY(write_group(units, batch.transactions, end_position));
+  RVM_TRY(write_group(units, batch.transactions, end));
   const std::lock_guard lock(mutex);
   stats.log_units_written += units.size();
   stats.log_bytes_written += bytes;
   stats.log_payload_bytes += builder.payload_bytes();
-  stats.device_flushes += units.size() - 1 + (batch.after_device_writes ? 1 : 0);
+  stats.data_bytes_logged += data_bytes;
+  stats.data_flushes += data.flush ? 1 : 0;
+  stats.device_flushes += units.size();
   return {};
 }
 
@@ -134,25 +155,21 @@ Result<void> Rvm::Impl::write_unflushed(std::vector<BuiltUnit>& units, uint32_t 
   return {};
 }
 
-// The commit point: when the flush behind the last unit returns, the group is durable.
+// The commit point: when the last unit is durable, so is the group.
 Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t transactions,
                                     LogPosition& end) {
-  end = tail;  // only the leader changes it
   if (RVM_SEEDED_BUG("group_written_early")) RVM_TRY(write_unflushed(units, transactions));
   for (size_t i = 0; i < units.size(); ++i) {
     const bool last = i + 1 == units.size();
     seal(units[i], generation, end.sequence, end.lsn, end.previous_bytes,
          last ? 0 : format::kUnitContinues, last ? transactions : 0);
-    auto written = log->write(end.lsn, units[i].bytes);
+    const Result<void> written = log->write_durable(end.lsn, units[i].bytes);
     // A full host poisons nothing: the unit does not count, and the next try writes over it. Behind
     // the first unit of a group that is no longer so (the reader would see units of two tries).
-    if (!written && (written.error().code != Errc::no_space || i > 0)) failed = true;
-    RVM_TRY(written);
-    auto flushed = RVM_SEEDED_BUG("log_flush_skipped") ? Result<void>{} : log->device().flush();
-    if (!flushed) {
+    if (!written && (written.error().code != Errc::no_space || i > 0)) {
       failed = !RVM_SEEDED_BUG("failed_flush_forgotten");
-      return flushed;
     }
+    RVM_TRY(written);
     end.previous_bytes = static_cast<uint32_t>(units[i].bytes.size());
     end.lsn += units[i].bytes.size();
     ++end.sequence;
@@ -162,9 +179,11 @@ Result<void> Rvm::Impl::write_group(std::vector<BuiltUnit>& units, uint32_t tran
 
 // Publishes a durable group: the new tail and its dirty pages become visible to truncation
 // together.
-void Rvm::Impl::group_written(const Spool& batch, const LogPosition& end) {
+void Rvm::Impl::group_written(const Spool& batch, const ClientDataBatch& data,
+                              const LogPosition& end) {
   groups.push_back({tail.lsn, tail.sequence, tail.previous_bytes});
   const uint64_t group_lsn = std::exchange(tail, end).lsn;
+  client_data.logged(data, group_lsn);
   for (const auto& page : batch.pages) {
     --page->region->pages[page->page].in_flight;
     mark_dirty(*page->region, page->page, group_lsn, end.lsn);

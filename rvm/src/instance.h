@@ -24,6 +24,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "client_data.h"
 #include "log_area.h"
 #include "log_unit.h"
 #include "page_store.h"
@@ -122,10 +123,11 @@ struct Rvm::Impl {
   CommitTicket last_ticket = 0;
   std::atomic<CommitTicket> durable_ticket{0};
   uint64_t in_flight_bytes = 0;
+  ClientData client_data;
 
   // force.cc
   bool force_running = false;
-  uint64_t requests_issued = 0, requests_done = 0;
+  uint64_t data_wanted = 0, data_durable = 0;  // ClientData's notes up to this one
   std::condition_variable force_done;
 
   // The log. `tail` is where the next group goes; everything before it is durable. Changed by the
@@ -139,6 +141,7 @@ struct Rvm::Impl {
   std::atomic<uint64_t> resident_pages{0};
   std::atomic<uint64_t> drop_epoch{0};
   std::atomic<uint64_t> spool_bytes{0};
+  std::atomic<uint64_t> noted_ranges{0};
   std::atomic<uint64_t> spool_bytes_max{0}, resident_bytes_max{0};  // of tuning
   Statistics stats{};
   size_t clock_region = 0;  // reclaim's hand
@@ -168,11 +171,12 @@ struct Rvm::Impl {
   // force.cc
   Result<void> force(bool and_data);
   Result<void> lead(std::unique_lock<std::mutex>& lock);
-  Result<void> write_spool(const Spool& batch, LogPosition& end);
+  Result<void> flush_device();
+  Result<void> write_out(const Spool& batch, const ClientDataBatch& data, LogPosition& end);
   Result<void> write_group(std::vector<BuiltUnit>& units, uint32_t transactions, LogPosition& end);
   Result<void> write_unflushed(std::vector<BuiltUnit>& units, uint32_t transactions);
   Result<void> make_room(uint64_t bytes);
-  void group_written(const Spool& batch, const LogPosition& end);
+  void group_written(const Spool& batch, const ClientDataBatch& data, const LogPosition& end);
   void put_back(std::unique_ptr<Spool> batch);
   uint64_t log_bytes_used() const { return tail.lsn - head_lsn; }
 

@@ -233,4 +233,13 @@ Result<void> LogArea::write(uint64_t lsn, std::span<const std::byte> in) const {
   return device_->write(records_offset(), in.subspan(first));
 }
 
+Result<void> LogArea::write_durable(uint64_t lsn, std::span<const std::byte> in) const {
+  if (RVM_SEEDED_BUG("log_flush_skipped")) return write(lsn, in);
+  const uint64_t at = lsn % record_bytes_;
+  const uint64_t first = std::min<uint64_t>(in.size(), record_bytes_ - at);
+  RVM_TRY(device_->write_durable(records_offset() + at, in.first(first)));
+  if (first == in.size()) return {};
+  return device_->write_durable(records_offset(), in.subspan(first));
+}
+
 }  // namespace rvm

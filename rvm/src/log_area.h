@@ -40,10 +40,17 @@ class LogArea {
   // Records, by LSN; wraps around the end of the area.
   Result<void> read(uint64_t lsn, std::span<std::byte> out) const;
   Result<void> write(uint64_t lsn, std::span<const std::byte> in) const;
+  // They are durable when it returns. Errors: no_space: nothing was written; else as a failed
+  // flush.
+  Result<void> write_durable(uint64_t lsn, std::span<const std::byte> in) const;
 
   uint64_t record_bytes() const { return record_bytes_; }
   uint32_t block_bytes() const { return block_bytes_; }
   uint32_t journal_pages() const { return journal_pages_; }
+  // Does a range of the device touch the log itself?
+  bool overlaps(uint64_t offset, uint64_t length) const {
+    return offset < offset_ + status_.log_bytes && offset_ < offset + length;
+  }
   uint64_t unit_bytes_max() const;
   uint64_t journal_offset() const { return offset_ + 2 * format::kStatusBytes; }
   uint64_t records_offset() const;

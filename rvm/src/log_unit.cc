@@ -19,6 +19,15 @@ using format::UnitHeader;
 // A record is split rather than given less room than this at the end of a unit.
 constexpr uint64_t kSmallestPiece = 512;
 
+namespace {
+
+uint32_t flags_of(const Geometry& geometry) {
+  return (geometry.hashed ? format::kRegionHashed : 0) |
+         (geometry.device ? format::kRegionDevice : 0);
+}
+
+}  // namespace
+
 void seal(BuiltUnit& unit, uint64_t generation, uint64_t sequence, uint64_t lsn,
           uint32_t previous_bytes, uint16_t flags, uint32_t transactions) {
   UnitHeader header{};
@@ -46,9 +55,9 @@ uint32_t UnitBuilder::region_index(const void* region, const Geometry& geometry)
   last_region_ = region;
   last_index_ = static_cast<uint32_t>(found - regions_.begin());
   if (found == regions_.end()) {
-    regions_.emplace_back(
-        region, RegionEntry{geometry.segment, geometry.hashed ? format::kRegionHashed : 0,
-                            geometry.segment_offset, geometry.length, geometry.hash_table_offset});
+    regions_.emplace_back(region,
+                          RegionEntry{geometry.segment, flags_of(geometry), geometry.segment_offset,
+                                      geometry.length, geometry.hash_table_offset});
   }
   return last_index_;
 }
@@ -62,17 +71,17 @@ void UnitBuilder::add(const void* region, const Geometry& geometry, RecordType t
       close_unit();
     }
     uint64_t piece = length;
-    if (type == RecordType::bytes) {
+    if (format::carries_bytes(type)) {
       piece = std::min(length, round_down(unit_bytes_max_ - used() - overhead, 8));
       payload_bytes_ += piece;
     }
     const RecordHeader header{static_cast<uint16_t>(type), 0, region_index(region, geometry),
                               offset, piece};
     const size_t at = records_.size();
-    const uint64_t stored = type == RecordType::bytes ? round_up(piece, 8) : 0;
+    const uint64_t stored = format::carries_bytes(type) ? round_up(piece, 8) : 0;
     records_.resize(at + sizeof(header) + stored);
     store(std::span(records_), header, at);
-    if (type == RecordType::bytes) {
+    if (format::carries_bytes(type)) {
       std::memcpy(records_.data() + at + sizeof(header), bytes, piece);
       bytes += piece;
     }
@@ -146,6 +155,17 @@ Error contradiction(const ReadUnit& unit, const char* what) {
   return Error{Errc::damaged_log, 0, unit.header.lsn, what};
 }
 
+bool is_known(RecordType type, bool of_device) {
+  switch (type) {
+    case RecordType::bytes:
+    case RecordType::zeros:
+    case RecordType::format: return !of_device;
+    case RecordType::data:
+    case RecordType::revoke: return of_device;
+  }
+  return false;
+}
+
 Result<std::vector<Geometry>> read_regions(const ReadUnit& unit, size_t& at) {
   std::vector<Geometry> regions;
   for (uint32_t i = 0; i < unit.header.region_count; ++i) {
@@ -159,8 +179,14 @@ Result<std::vector<Geometry>> read_regions(const ReadUnit& unit, size_t& at) {
         entry.segment_offset % kPageBytes != 0 || entry.hash_table_offset % kPageBytes != 0) {
       return contradiction(unit, "a region entry of a log unit is impossible");
     }
+    const bool device = (entry.flags & format::kRegionDevice) != 0;
+    if (device && (entry.segment != 0 || entry.segment_offset != 0 ||
+                   entry.length != format::kDeviceRegionBytes)) {
+      return contradiction(unit, "a region entry of a log unit is impossible");
+    }
     regions.push_back({entry.segment, entry.segment_offset, entry.length,
-                       (entry.flags & format::kRegionHashed) != 0, entry.hash_table_offset});
+                       (entry.flags & format::kRegionHashed) != 0, entry.hash_table_offset,
+                       device});
   }
   return regions;
 }
@@ -180,11 +206,11 @@ Result<void> for_each_record(const ReadUnit& unit,
     const auto type = static_cast<RecordType>(header.type);
     if (header.region >= regions.size() ||
         !within(header.offset, header.length, regions[header.region].length) ||
-        (type != RecordType::bytes && type != RecordType::zeros && type != RecordType::format)) {
+        !is_known(type, regions[header.region].device)) {
       return contradiction(unit, "a record of a log unit is impossible");
     }
     const std::byte* bytes = nullptr;
-    if (type == RecordType::bytes) {
+    if (format::carries_bytes(type)) {
       if (!within(at, round_up(header.length, 8), unit.bytes.size())) {
         return contradiction(unit, "a record's bytes reach beyond its unit");
       }

@@ -20,6 +20,7 @@ struct Geometry {
   uint64_t length = 0;
   bool hashed = false;
   uint64_t hash_table_offset = 0;
+  bool device = false;  // not a region: the log's device
   friend bool operator==(const Geometry&, const Geometry&) = default;
 };
 
@@ -92,7 +93,7 @@ struct Record {
   format::RecordType type;
   Geometry geometry;
   uint64_t offset, length;
-  const std::byte* bytes;  // type bytes only
+  const std::byte* bytes;  // types that carry bytes only
 };
 
 // Calls `sink` for every record of a valid unit, in order. Errors: damaged_log when the unit's

@@ -39,6 +39,11 @@ class RangeDevice final : public Device {
 
   Result<void> flush() override { return base_->flush(); }
 
+  Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override {
+    RVM_TRY(check(offset, in.size()));
+    return base_->write_durable(base_offset_ + offset, in);
+  }
+
   Result<void> discard(uint64_t offset, uint64_t length) override {
     RVM_TRY(check(offset, length));
     return base_->discard(base_offset_ + offset, length);

@@ -39,6 +39,7 @@ class Gatherer {
 
   Result<void> add(const Record& record) {
     const Geometry& geometry = record.geometry;
+    if (geometry.device) return {};
     if (record.type == format::RecordType::format) {
       const auto first = pages_.lower_bound({geometry.segment, geometry.segment_offset});
       const auto last =
@@ -110,6 +111,23 @@ Result<bool> later_unit_exists(const LogArea& area, UnitReader& reader, uint64_t
   return false;
 }
 
+// Notes where the unit's data records have their bytes.
+Result<void> gather_data(const LogArea& area, const ReadUnit& unit,
+                         std::vector<LoggedData::Piece>& pieces) {
+  return for_each_record(unit, [&](const Record& record) -> Result<void> {
+    if (!record.geometry.device) return {};
+    uint64_t lsn = unit.header.lsn;
+    if (record.type == format::RecordType::data) {
+      lsn += static_cast<uint64_t>(record.bytes - unit.bytes.data());
+      if (area.overlaps(record.offset, record.length)) {
+        return Error{Errc::damaged_log, 0, lsn, "a data record would overwrite the log"};
+      }
+    }
+    pieces.push_back({record.type, record.offset, record.length, lsn});
+    return {};
+  });
+}
+
 }  // namespace
 
 Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
@@ -123,6 +141,7 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
   uint64_t sequence = head_sequence;
   ReadUnit unit;
   std::vector<UnitPlace> group;
+  std::vector<LoggedData::Piece> group_data;
   while (end_lsn == 0 || lsn < end_lsn) {
     RVM_ASSIGN(const UnitState state, reader.read(lsn, limit, sequence, 0, unit));
     if (state != UnitState::valid) {
@@ -136,11 +155,14 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
     const bool group_end =
         (unit.header.flags & format::kUnitContinues) == 0 || RVM_SEEDED_BUG("group_split");
     group.push_back({lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
+    if (end_lsn == 0) RVM_TRY(gather_data(area, unit, group_data));
     lsn += unit.header.unit_bytes;
     ++sequence;
     if (group_end) {
       scan.units.insert(scan.units.end(), group.begin(), group.end());
       group.clear();
+      for (const LoggedData::Piece& piece : group_data) scan.data.add(piece);
+      group_data.clear();
       scan.end_lsn = lsn;
       scan.next_sequence = sequence;
       scan.last_unit_bytes = unit.header.unit_bytes;

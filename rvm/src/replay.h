@@ -10,6 +10,7 @@
 #include <map>
 #include <vector>
 
+#include "client_data.h"
 #include "log_unit.h"
 #include "page_store.h"
 
@@ -30,6 +31,7 @@ struct LogScan {
   uint64_t next_sequence = 0;
   uint32_t last_unit_bytes = 0;
   bool tail_was_torn = false;
+  LoggedData data;  // of whole groups; without `end_lsn` only
 };
 
 // Reads units from the head on. With `end_lsn` (a live log) every unit before it must be valid.
@@ -43,6 +45,7 @@ struct ReplayResult {
 };
 
 // Applies the units (whole groups, in order) home. `status` takes the journal's batch numbers.
+// Data records are left out: scan_log() has them.
 // In a live log, hash tables of formatted regions are in the store already, and may be newer than
 // the record of their format; a damaged base page is an error (memory still has the page). In
 // recovery such a page is counted and left damaged.

@@ -24,8 +24,9 @@ Result<std::shared_ptr<Device>> open_as_file(std::string_view name, bool read_on
 //   1. flush: what we are about to read must not be lost after we acted on it
 //   2. a whole journal batch goes home again
 //   3. the log is read from the head; a torn tail is cut; damage in the middle is an error
-//   4. epochs of the log are replayed, oldest first; the head advances after each
-//   5. a new generation makes the log empty
+//   4. data that the client wrote go home, the newest copy of each byte
+//   5. epochs of the log are replayed, oldest first; the head advances after each
+//   6. a new generation makes the log empty
 Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_bytes_max,
                                LogPosition& tail) {
   RecoveryReport report;
@@ -36,6 +37,11 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_by
   report.tail_was_torn = scan.tail_was_torn;
   report.was_needed = !scan.units.empty();
   report.log_bytes = scan.end_lsn - status.head_lsn;
+  if (!scan.data.empty()) {
+    report.data_bytes = scan.data.bytes();
+    RVM_TRY(scan.data.write_home(log));
+    RVM_TRY(log.device().flush());
+  }
   std::span<const UnitPlace> left(scan.units);
   for (const UnitPlace& unit : left) report.transactions += unit.transactions;
   if (RVM_SEEDED_BUG("recovery_head_first")) {
@@ -181,13 +187,28 @@ Result<void> Rvm::flush(bool and_data) {
   return impl_->force(and_data);
 }
 
+void Rvm::note_write(uint64_t offset, uint64_t length) {
+  if (length == 0 || RVM_SEEDED_BUG("data_note_forgotten")) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->client_data.note_write(offset, length);
+  impl_->noted_ranges.store(impl_->client_data.pending_ranges(), std::memory_order_relaxed);
+}
+
+void Rvm::note_reuse(uint64_t offset, uint64_t length) {
+  if (length == 0) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->client_data.note_reuse(offset, length);
+}
+
 bool Rvm::is_durable(CommitTicket ticket) const { return ticket <= impl_->durable_ticket.load(); }
 
 Result<void> Rvm::truncate(Truncation mode) { return impl_->truncate(mode); }
 
 bool Rvm::wants_flush() const {
+  constexpr size_t kNotedRangesMax = 32768;
   return impl_->spool_bytes.load(std::memory_order_relaxed) >
-         impl_->spool_bytes_max.load(std::memory_order_relaxed) / 2;
+             impl_->spool_bytes_max.load(std::memory_order_relaxed) / 2 ||
+         impl_->noted_ranges.load(std::memory_order_relaxed) > kNotedRangesMax;
 }
 
 bool Rvm::failed() const { return impl_->failed; }

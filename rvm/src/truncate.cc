@@ -146,6 +146,13 @@ Result<void> Rvm::Impl::advance_head(format::StatusBlock& status) {
     while (!groups.empty() && groups.front().lsn < oldest) groups.pop_front();
     head = groups.empty() ? tail : groups.front();
   }
+  // Copies of the client's data leave the log: their homes have to be durable.
+  bool flush_data = false;
+  {
+    const std::lock_guard lock(mutex);
+    flush_data = client_data.has_live_before(head.lsn);
+  }
+  if (flush_data && !RVM_SEEDED_BUG("data_home_flush_skipped")) RVM_TRY(flush_device());
   status.head_lsn = head.lsn;
   status.head_sequence = head.sequence;
   if (auto written = log->write_status(status, log->segments()); !written) {
@@ -155,6 +162,7 @@ Result<void> Rvm::Impl::advance_head(format::StatusBlock& status) {
   }
   const std::lock_guard lock(mutex);
   head_lsn = head.lsn;
+  client_data.head_advanced(head.lsn);
   return {};
 }
 

@@ -26,6 +26,9 @@ class Ensemble::Face final : public rvm::Device {
   Result<void> flush() override {
     return noted([&] { return base_->flush(); });
   }
+  Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override {
+    return noted([&] { return base_->write_durable(offset, in); });
+  }
   Result<void> discard(uint64_t offset, uint64_t length) override {
     return noted([&] { return base_->discard(offset, length); });
   }
@@ -98,7 +101,10 @@ EnsembleHistory after_kill(const EnsembleHistory& history, size_t point,
     const History& before = history.devices[i];
     const History& after = recovery.devices[i];
     History device{before.initial, {before.events.begin(), before.events.begin() + count}};
-    device.events.insert(device.events.end(), after.events.begin(), after.events.end());
+    for (Event event : after.events) {
+      if (event.kind == Event::Kind::settle) event.offset += static_cast<uint64_t>(count);
+      device.events.push_back(std::move(event));
+    }
     both.devices.push_back(std::move(device));
   }
   both.order.insert(both.order.end(), recovery.order.begin(), recovery.order.end());
@@ -129,7 +135,7 @@ bool EnsembleStates::at_flush() const {
   if (point_ == order_.size()) return true;
   const size_t device = order_[point_];
   const Event& event = devices_[device].events()[device_points_[device]];
-  return event.kind == Event::Kind::flush;
+  return event.kind == Event::Kind::flush || event.kind == Event::Kind::settle;
 }
 
 size_t EnsembleStates::pending_count() const {

@@ -61,7 +61,8 @@ class EnsembleStates {
   size_t event_count() const { return order_.size(); }
   void seek(size_t point);
   size_t point() const { return point_; }
-  // The event at the point is a flush (or the end): nothing more will be pending than now.
+  // The event at the point makes something durable (or it is the end): nothing more will be pending
+  // than now.
   bool at_flush() const;
   size_t pending_count() const;
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // See crash_states.h. `durable_` is the image at the last flush before the point; `pending_` lists
-// the changes since then. A flush that becomes part of the past turns the pending changes into
-// durable ones, in their order.
+// the changes since then whose fate is open. A flush that becomes part of the past turns the
+// changes into durable ones, in their order. A write that settles is kept in every state, but an
+// earlier change whose fate is open must not be applied after it: so it stays in the list of
+// changes.
 #include "tests/support/crash_states.h"
 
 #include <algorithm>
@@ -35,15 +37,24 @@ void CrashStates::seek(size_t point) {
   point = std::min(point, history_.events.size());
   if (point < point_) {
     durable_ = history_.initial;
+    changes_.clear();
     pending_.clear();
     point_ = 0;
   }
   for (; point_ < point; ++point_) {
-    if (history_.events[point_].kind != Event::Kind::flush) {
+    const Event& event = history_.events[point_];
+    if (event.kind == Event::Kind::settle) {
+      for (Change& change : changes_) change.settled |= change.event == event.offset;
+      std::erase(pending_, event.offset);
+      continue;
+    }
+    if (event.kind != Event::Kind::flush) {
+      changes_.push_back({point_, false});
       pending_.push_back(point_);
       continue;
     }
-    for (const size_t event : pending_) apply(history_.events[event], durable_);
+    for (const Change& change : changes_) apply(history_.events[change.event], durable_);
+    changes_.clear();
     pending_.clear();
   }
 }
@@ -78,12 +89,19 @@ void CrashStates::build_torn(const Event& event, const ChangeFate& fate, uint64_
 
 SparseImage CrashStates::build(const CrashChoice& choice) const {
   SparseImage image = durable_;
-  for (size_t i = 0; i < pending_.size() && i < choice.changes.size(); ++i) {
-    const ChangeFate& fate = choice.changes[i];
+  size_t open = 0;  // number of the pending change
+  for (const Change& change : changes_) {
+    const Event& event = history_.events[change.event];
+    if (change.settled) {
+      apply(event, image);
+      continue;
+    }
+    if (open == choice.changes.size()) break;
+    const ChangeFate& fate = choice.changes[open++];
     if (!fate.sectors.empty()) {
-      build_torn(pending(i), fate, choice.garbage_seed, image);
+      build_torn(event, fate, choice.garbage_seed, image);
     } else if (fate.kept) {
-      apply(pending(i), image);
+      apply(event, image);
     }
   }
   return image;

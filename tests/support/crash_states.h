@@ -4,8 +4,9 @@
 // moment could have left, under the assumptions about the medium in rvm/device.h.
 //
 // A crash point p means: events 0 ... p-1 had been issued. What came before the last flush among
-// them is durable. Each later change ("pending") may have been lost or kept, and a pending write
-// may have been torn: each of its 512-byte sectors is old, new or garbage. A device that reorders
+// them is durable, and so is a write that settled (Device::write_durable). Each other change
+// ("pending") may have been lost or kept, and a pending write may have been torn: each of its
+// 512-byte sectors is old, new or garbage. A device that reorders
 // writes needs no further states: of two kept writes to one sector the later one counts, and losing
 // the later one leaves the earlier.
 //
@@ -108,7 +109,12 @@ class CrashStates {
   History history_;
   SparseImage durable_;
   size_t point_ = 0;
-  std::vector<size_t> pending_;  // event numbers
+  struct Change {
+    size_t event;
+    bool settled;
+  };
+  std::vector<Change> changes_;  // since the last flush, in order
+  std::vector<size_t> pending_;  // event numbers of those that are not settled
 };
 
 }  // namespace rvmfs::test

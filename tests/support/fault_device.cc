@@ -107,6 +107,22 @@ Result<void> FaultDevice::flush() {
   return base_->flush();
 }
 
+// One call to the medium, but it may fail as a write or as a flush does.
+Result<void> FaultDevice::write_durable(uint64_t offset, std::span<const std::byte> in) {
+  if (const auto fault = next(DeviceCall::write, offset, in.size())) {
+    const uint64_t done = std::min<uint64_t>(fault->sectors_done * rvm::kSectorBytes, in.size());
+    if (done > 0) RVM_TRY(base_->write(offset, in.first(done)));
+    return injected(*fault, offset);
+  }
+  if (const auto fault = next(DeviceCall::flush, 0, UINT64_MAX)) {
+    RVM_TRY(base_->write(offset, in));
+    Error error = injected(*fault, offset);
+    error.code = Errc::io;
+    return error;
+  }
+  return base_->write_durable(offset, in);
+}
+
 Result<void> FaultDevice::discard(uint64_t offset, uint64_t length) {
   if (const auto fault = next(DeviceCall::discard, offset, length)) return injected(*fault, offset);
   return base_->discard(offset, length);

@@ -61,6 +61,7 @@ class FaultDevice final : public rvm::Device {
   rvm::Result<void> read(uint64_t offset, std::span<std::byte> out) override;
   rvm::Result<void> write(uint64_t offset, std::span<const std::byte> in) override;
   rvm::Result<void> flush() override;
+  rvm::Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override;
   rvm::Result<void> discard(uint64_t offset, uint64_t length) override;
   rvm::Result<void> allocate(uint64_t offset, uint64_t length) override;
   rvm::Result<void> resize(uint64_t bytes) override;

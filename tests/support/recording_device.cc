@@ -20,6 +20,7 @@ std::string describe(const Event& event) {
     case Event::Kind::discard: return "discard " + range;
     case Event::Kind::allocate: return "allocate " + range;
     case Event::Kind::resize: return "resize " + std::to_string(event.offset);
+    case Event::Kind::settle: return "durable: event " + std::to_string(event.offset);
   }
   return "unknown event";
 }
@@ -27,12 +28,21 @@ std::string describe(const Event& event) {
 void apply(const Event& event, SparseImage& image) {
   switch (event.kind) {
     case Event::Kind::write: image.write(event.offset, *event.bytes); break;
-    case Event::Kind::flush: break;
+    case Event::Kind::flush:
+    case Event::Kind::settle: break;
     case Event::Kind::discard: image.punch(event.offset, event.length); break;
     case Event::Kind::allocate: image.allocate(event.offset, event.length); break;
     case Event::Kind::resize: image.resize(event.offset); break;
   }
 }
+
+namespace {
+
+std::shared_ptr<const std::vector<std::byte>> copy_of(std::span<const std::byte> bytes) {
+  return std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+}
+
+}  // namespace
 
 RecordingDevice::RecordingDevice(SparseImage initial, bool can_grow)
     : can_grow_(can_grow), current_(initial), history_{std::move(initial), {}} {}
@@ -58,14 +68,20 @@ void RecordingDevice::restart() {
   history_.events.clear();
 }
 
-Result<void> RecordingDevice::record(Event event) {
+Result<uint64_t> RecordingDevice::record(Event event) {
   std::lock_guard lock(mutex_);
-  const uint64_t limit = can_grow_ ? uint64_t{INT64_MAX} : current_.size();
+  const bool settles = event.kind == Event::Kind::settle;
+  const uint64_t limit = can_grow_ || settles ? uint64_t{INT64_MAX} : current_.size();
   if (event.length > limit || event.offset > limit - event.length) {
     return Error{Errc::out_of_range, 0, event.offset, "recording device"};
   }
   apply(event, current_);
   history_.events.push_back(std::move(event));
+  return history_.events.size() - 1;
+}
+
+Result<void> RecordingDevice::note(Event event) {
+  RVM_TRY(record(std::move(event)));
   return {};
 }
 
@@ -80,27 +96,32 @@ Result<void> RecordingDevice::read(uint64_t offset, std::span<std::byte> out) {
 
 Result<void> RecordingDevice::write(uint64_t offset, std::span<const std::byte> in) {
   if (in.empty()) return {};
-  auto bytes = std::make_shared<const std::vector<std::byte>>(in.begin(), in.end());
-  return record({Event::Kind::write, offset, in.size(), std::move(bytes)});
+  return note({Event::Kind::write, offset, in.size(), copy_of(in)});
 }
 
-Result<void> RecordingDevice::flush() { return record({Event::Kind::flush, 0, 0, nullptr}); }
+Result<void> RecordingDevice::flush() { return note({Event::Kind::flush, 0, 0, nullptr}); }
+
+Result<void> RecordingDevice::write_durable(uint64_t offset, std::span<const std::byte> in) {
+  if (in.empty()) return {};
+  RVM_ASSIGN(const uint64_t event, record({Event::Kind::write, offset, in.size(), copy_of(in)}));
+  return note({Event::Kind::settle, event, 0, nullptr});
+}
 
 Result<void> RecordingDevice::discard(uint64_t offset, uint64_t length) {
   const uint64_t end = size();
   if (offset >= end || length == 0) return {};
-  return record({Event::Kind::discard, offset, std::min(length, end - offset), nullptr});
+  return note({Event::Kind::discard, offset, std::min(length, end - offset), nullptr});
 }
 
 Result<void> RecordingDevice::allocate(uint64_t offset, uint64_t length) {
   if (length == 0) return {};
-  return record({Event::Kind::allocate, offset, length, nullptr});
+  return note({Event::Kind::allocate, offset, length, nullptr});
 }
 
 Result<void> RecordingDevice::resize(uint64_t bytes) {
   if (bytes == size()) return {};
   if (!can_grow_) return Error{Errc::out_of_range, 0, bytes, "recording device"};
-  return record({Event::Kind::resize, bytes, 0, nullptr});
+  return note({Event::Kind::resize, bytes, 0, nullptr});
 }
 
 uint64_t RecordingDevice::size() const {

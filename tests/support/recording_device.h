@@ -25,9 +25,10 @@
 namespace rvmfs::test {
 
 struct Event {
-  enum class Kind : uint8_t { write, flush, discard, allocate, resize };
+  // settle: the write that is event number `offset` is durable (Device::write_durable returns).
+  enum class Kind : uint8_t { write, flush, discard, allocate, resize, settle };
   Kind kind = Kind::flush;
-  uint64_t offset = 0;  // resize: the new size
+  uint64_t offset = 0;  // resize: the new size; settle: an event's number
   uint64_t length = 0;
   std::shared_ptr<const std::vector<std::byte>> bytes;  // write only
 };
@@ -60,6 +61,7 @@ class RecordingDevice final : public rvm::Device {
   rvm::Result<void> read(uint64_t offset, std::span<std::byte> out) override;
   rvm::Result<void> write(uint64_t offset, std::span<const std::byte> in) override;
   rvm::Result<void> flush() override;
+  rvm::Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override;
   rvm::Result<void> discard(uint64_t offset, uint64_t length) override;
   rvm::Result<void> allocate(uint64_t offset, uint64_t length) override;
   rvm::Result<void> resize(uint64_t bytes) override;
@@ -68,7 +70,9 @@ class RecordingDevice final : public rvm::Device {
   std::string name() const override { return "recording"; }
 
  private:
-  rvm::Result<void> record(Event event);
+  // Gives the number of the event.
+  rvm::Result<uint64_t> record(Event event);
+  rvm::Result<void> note(Event event);
 
   mutable std::mutex mutex_;
   const bool can_grow_;

@@ -42,6 +42,11 @@ class Device {
   // Makes everything written before the call durable. Errors: io.
   virtual Result<void> flush() = 0;
 
+  // Writes, and returns when these bytes are durable; says nothing about earlier writes. After
+  // no_space nothing is known to have been written, and the device is as good as before; after any
+  // other error, as after a failed flush. The default is write() and flush().
+  virtual Result<void> write_durable(uint64_t offset, std::span<const std::byte> in);
+
   // The bytes are not needed any more. On a file a hole is punched and the range reads as zeros;
   // on other devices what the range reads afterwards is unspecified. A device that cannot do it
   // succeeds without doing anything. Errors: io.

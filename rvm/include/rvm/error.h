@@ -66,10 +66,10 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   Result(const Error& error) : Base(tl::unexpect, error) {}  // NOLINT(google-explicit-constructor)
   // From a value that converts to T (tl::expected's own constructor is hidden by the one above).
   template <typename U = T>
-    requires(!std::is_void_v<T> && std::is_convertible_v<U &&, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result>)
-  Result(U&& value) : Base(std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
+  requires(!std::is_void_v<T> && std::is_convertible_v<U&&, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result>) Result(U&& value)
+      : Base(std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
 };
 
 template <>
@@ -87,10 +87,9 @@ class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
 #define RVM_CONCAT(a, b) RVM_CONCAT_INNER(a, b)
 
 // Evaluates a Result<...> expression; on error returns the error from the enclosing function.
-#define RVM_TRY(expression)                                      \
-  do {                                                           \
-    if (auto rvm_try_result = (expression); !rvm_try_result)     \
-      return rvm_try_result.error();                             \
+#define RVM_TRY(expression)                                                                 \
+  do {                                                                                      \
+    if (auto rvm_try_result = (expression); !rvm_try_result) return rvm_try_result.error(); \
   } while (false)
 
 // RVM_ASSIGN(auto value, expression): as RVM_TRY, and binds the value.

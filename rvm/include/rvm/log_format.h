@@ -24,6 +24,10 @@
 // A group of units with kUnitContinues in all but the last is atomic: it counts if its last unit is
 // valid. Inside a unit, records are in order: a later one overrides an earlier one.
 //
+// Data records are copies of bytes that stand at home too, but there perhaps not durably. Recovery
+// alone uses them; for each byte the newest copy counts, unless a later record revokes it. They and
+// revoke records are of whole sectors (512 bytes), but for a sector that the device's end cuts.
+//
 // Page journal. Before pages go home, a batch of them is written here and flushed; the header is
 // valid when its own hash and those of all pages match. A valid batch of the status block's
 // generation, newer than its journal_batch, is written home again by recovery, before anything
@@ -89,6 +93,9 @@ struct UnitHeader {
 static_assert(sizeof(UnitHeader) == 64);
 
 inline constexpr uint32_t kRegionHashed = 1;
+// Not a region but the log's device itself: segment 0, offset 0, length kDeviceRegionBytes.
+inline constexpr uint32_t kRegionDevice = 2;
+inline constexpr uint64_t kDeviceRegionBytes = 1ULL << 62;
 
 struct RegionEntry {
   uint32_t segment;
@@ -103,7 +110,14 @@ enum class RecordType : uint16_t {
   bytes = 1,   // `length` new bytes follow, padded with zeros to a multiple of 8
   zeros = 2,   // `length` zero bytes; nothing follows
   format = 3,  // the whole region becomes zeros and its hash table "never written"; nothing follows
+  // In kRegionDevice, and only there:
+  data = 4,    // as bytes: what the client wrote to the device by itself
+  revoke = 5,  // data records of earlier units do not count for these bytes; nothing follows
 };
+
+constexpr bool carries_bytes(RecordType type) {
+  return type == RecordType::bytes || type == RecordType::data;
+}
 
 struct RecordHeader {
   uint16_t type;

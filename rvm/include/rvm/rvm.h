@@ -64,8 +64,10 @@ inline constexpr uint64_t kLogBytesMin = 256 * 1024;
 
 // What can be set at any time.
 struct Tuning {
-  bool coalesce_ranges = true;         // intra-transaction optimisation
-  bool coalesce_transactions = true;   // inter-transaction optimisation
+  bool coalesce_ranges = true;        // intra-transaction optimisation
+  bool coalesce_transactions = true;  // inter-transaction optimisation
+  // Noted writes of at most so many bytes together go through the log, in whole sectors. 0: never.
+  uint64_t data_log_bytes_max = 64 << 10;
   uint32_t truncate_percent = 50;      // log fill that starts background truncation; > 100: never
   uint64_t spool_bytes_max = 4 << 20;  // lazy commits beyond this are forced by the committing call
   uint64_t resident_bytes_max = UINT64_MAX;  // above it reclaim() drops clean pages
@@ -111,6 +113,7 @@ struct RecoveryReport {
   bool was_needed = false;    // the log held records
   uint64_t transactions = 0;  // groups that were applied
   uint64_t log_bytes = 0;     // read and applied
+  uint64_t data_bytes = 0;    // of the client's own data that were written home
   uint64_t pages_written = 0;
   uint64_t pages_damaged = 0;  // base pages that failed their hash; they keep failing it
   bool tail_was_torn = false;  // an unfinished write at the end was cut off
@@ -126,6 +129,8 @@ struct Statistics {
   uint64_t log_payload_bytes;                     // new values alone
   uint64_t forces, force_waiters;  // group commit: waiters that rode on somebody else's force
   uint64_t device_flushes;
+  uint64_t data_bytes_logged;  // of noted writes; the others were flushed
+  uint64_t data_flushes;
   uint64_t truncations_incremental, truncations_epoch;
   uint64_t pages_written_home, log_full_waits;
   uint64_t pages_loaded, pages_dropped;
@@ -237,8 +242,8 @@ class Transaction {
   // until it is formatted again. Errors: as modify.
   Result<void> format(Region& region);
 
-  // Data written to the devices before end() must be durable before this transaction is: the force
-  // that writes it flushes the log device (and with it every segment on it) first.
+  // What Rvm::note_write told of before end() is durable before this transaction, or together with
+  // it.
   void order_after_device_writes();
 
   // The commit. Returns the ticket of the commit (Rvm::is_durable). After too_big the transaction
@@ -286,9 +291,18 @@ class Rvm {
   Transaction begin(Restore mode = Restore::yes);
 
   // Makes every commit that ended before the call durable (group commit: concurrent callers share
-  // one write). With nothing to write, flushes the log device all the same if `and_data`: then
-  // everything written to the device before the call is durable too.
+  // one write); with `and_data`, also every write that was noted before the call.
   Result<void> flush(bool and_data = false);
+
+  // The client has written these bytes of the log's device by itself (file contents, say), outside
+  // of all regions and of the log. Call it after every such write and before the end() of a
+  // transaction that must not be durable without them. Few bytes go through the log, many are
+  // flushed (Tuning::data_log_bytes_max). Whole sectors are meant: the other bytes of a sector at
+  // an edge must be the client's too. Any thread.
+  void note_write(uint64_t offset, uint64_t length);
+  // These bytes, perhaps written so before, become part of a region: call it before the end() of
+  // the transaction that does that.
+  void note_reuse(uint64_t offset, uint64_t length);
 
   bool is_durable(CommitTicket ticket) const;
 
@@ -307,7 +321,8 @@ class Rvm {
   uint64_t reclaim(uint64_t resident_bytes);
   // True when resident memory is above tuning().resident_bytes_max: call reclaim soon.
   bool wants_reclaim() const;
-  // True when the spool is above half its limit: call flush soon, without locks held.
+  // True when the spool is above half its limit, or very many writes were noted: call flush(true)
+  // soon, without locks held.
   bool wants_flush() const;
 
   // True after a log write or flush failed: every later commit and flush answers `failed`.
