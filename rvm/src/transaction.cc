@@ -284,11 +284,11 @@ uint64_t Rvm::Impl::spool_commit(TransactionState& tx) {
   for (RegionState* region : tx.formats) {
     spool->records.push_back({region, format::RecordType::format, 0, region->geometry.length, 0});
     spool->bytes += sizeof(format::RecordHeader) + sizeof(format::RegionEntry);
-    // Its hash table goes home with the first page of each table page's share.
-    if (region->geometry.hashed) {
-      for (uint64_t page = 0; page < region->page_count; page += format::kHashesPerPage) {
-        put_in_spool(*region, page * kPageBytes, 8);
-      }
+    // Its hash table goes home with the first page of each table page's share. Without one, every
+    // page has to go home as zeros.
+    const uint64_t step = region->geometry.hashed ? format::kHashesPerPage : 1;
+    for (uint64_t page = 0; page < region->page_count; page += step) {
+      put_in_spool(*region, page * kPageBytes, 8);
     }
   }
   for (const DeclaredRange& range : tx.ranges) {
