@@ -61,6 +61,21 @@ TEST_P(GrowingDevice, gives_back_what_was_written_across_page_boundaries) {
   EXPECT_OK(device_->flush());
 }
 
+// Whole blocks or not, inside or beyond the end: a file takes other ways for them.
+TEST_P(GrowingDevice, gives_back_what_was_written_durably) {
+  EXPECT_OK(device_->write_durable(0, pattern(8192, 1)));
+  EXPECT_OK(device_->write_durable(4096, pattern(4096, 2)));
+  EXPECT_OK(device_->write_durable(100, pattern(50, 3)));
+  EXPECT_OK(device_->write_durable(8192, pattern(1 << 20, 4)));
+  Bytes expected = pattern(8192, 1);
+  const Bytes second = pattern(4096, 2), third = pattern(50, 3);
+  std::copy(second.begin(), second.end(), expected.begin() + 4096);
+  std::copy(third.begin(), third.end(), expected.begin() + 100);
+  EXPECT_EQ(read_all(*device_, 0, 8192), expected);
+  EXPECT_EQ(read_all(*device_, 8192, 1 << 20), pattern(1 << 20, 4));
+  EXPECT_EQ(device_->size(), 8192u + (1 << 20));
+}
+
 TEST_P(GrowingDevice, refuses_to_read_beyond_its_end_even_in_part) {
   write_all(*device_, 0, pattern(1000, 3));
   Bytes out(10);

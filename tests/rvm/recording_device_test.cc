@@ -81,6 +81,22 @@ TEST_F(CrashStatesOf, three_pending_writes_are_all_eight_subsets) {
   })) << "no state with a garbage sector";
 }
 
+TEST_F(CrashStatesOf, a_durable_write_always_have_it_once_it_returned_and_others_as_before) {
+  write_all(device_, 0, filled(512, 1));
+  EXPECT_OK(device_.write_durable(0, filled(512, 2)));
+  write_all(device_, 512, filled(512, 3));
+  CrashStates states = this->states();
+  states.seek(2);  // it has been issued, and has not returned
+  EXPECT_EQ(states.pending_count(), 2u);
+  EXPECT_EQ(bytes_of(states.build(states.all_lost()), 0, 512), filled(512, 0));
+  states.seek(4);
+  EXPECT_EQ(states.pending_count(), 2u);
+  for (const CrashChoice& choice : states.interesting(50, 1)) {
+    EXPECT_EQ(bytes_of(states.build(choice), 0, 512), filled(512, 2)) << states.describe(choice);
+  }
+  EXPECT_EQ(bytes_of(states.build(states.all_lost()), 512, 512), filled(512, 0));
+}
+
 TEST_F(CrashStatesOf, two_writes_of_one_sector_show_either_or_the_old_bytes) {
   write_all(device_, 0, filled(512, 1));
   write_all(device_, 0, filled(512, 2));
