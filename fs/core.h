@@ -57,6 +57,7 @@ class VolumeCore : public rvm::ChunkSource {
  public:
   std::shared_ptr<rvm::Device> device;
   MountOptions options;
+  // Changed under super_mutex and the exclusive meta_lock, so either one is enough to read it.
   format::Superblock super{};
   std::unique_ptr<rvm::Rvm> rvm;
   std::unique_ptr<rvm::Space> space;

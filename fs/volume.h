@@ -131,7 +131,7 @@ class Volume {
   // Stops without writing anything more, as a killed process would. For tests.
   void abandon();
 
-  const format::Superblock& superblock() const;
+  format::Superblock superblock() const;  // as it is now
   rvm::RecoveryReport recovery() const;
   rvm::Rvm& rvm();
 

@@ -25,6 +25,13 @@ Result<void> check_writable(const VolumeCore& core) {
   return {};
 }
 
+// Data of files may be waiting for the same flushes: where one fails, no fsync may succeed later.
+Result<void> change_superblocks(VolumeCore& core, const format::Superblock& super) {
+  Result<void> written = write_superblocks(*core.device, super);
+  if (!written) core.rvm->declare_failed();
+  return written;
+}
+
 }  // namespace
 
 Result<VolumeStatus> Volume::statfs() {
@@ -52,19 +59,17 @@ Result<void> Volume::grow(uint64_t volume_bytes) {
   super.volume_bytes = volume_bytes;
   seal(super);
   const bool late = RVM_SEEDED_BUG("grow_root_first");
-  if (!late) RVM_TRY(write_superblocks(*core_->device, super));
+  if (!late) RVM_TRY(change_superblocks(*core_, super));
   RVM_TRY(core_->run_write<void>([&](Operation& op) -> Result<void> {
     RVM_ASSIGN(format::VolumeRoot * root, core_->modify_root(op));
     root->blocks_total = volume_bytes / format::kBlockBytes;
-    op.on_success.emplace_back(
-        [this, volume_bytes](rvm::CommitTicket) { core_->super.volume_bytes = volume_bytes; });
+    op.on_success.emplace_back([this, &super](rvm::CommitTicket) { core_->super = super; });
     return {};
   }));
   if (late) {
     RVM_TRY(sync());
-    RVM_TRY(write_superblocks(*core_->device, super));
+    RVM_TRY(change_superblocks(*core_, super));
   }
-  core_->super.hash = super.hash;
   return sync();
 }
 
@@ -78,9 +83,9 @@ Result<void> Volume::set_label(std::string_view label) {
   std::memset(super.label, 0, sizeof(super.label));
   std::memcpy(super.label, label.data(), label.size());
   seal(super);
-  RVM_TRY(write_superblocks(*core_->device, super));
-  std::memcpy(core_->super.label, super.label, sizeof(super.label));
-  core_->super.hash = super.hash;
+  RVM_TRY(change_superblocks(*core_, super));
+  std::unique_lock lock(core_->meta_lock);
+  core_->super = super;
   return {};
 }
 

@@ -139,7 +139,10 @@ void Volume::abandon() {
   core_->rvm->abandon();
 }
 
-const format::Superblock& Volume::superblock() const { return core_->super; }
+format::Superblock Volume::superblock() const {
+  std::shared_lock lock(core_->meta_lock);
+  return core_->super;
+}
 rvm::RecoveryReport Volume::recovery() const { return core_->rvm->query().recovery; }
 rvm::Rvm& Volume::rvm() { return *core_->rvm; }
 bool Volume::failed() const { return core_->rvm->failed(); }

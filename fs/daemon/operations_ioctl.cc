@@ -105,7 +105,7 @@ void set_extended_flags(const Ioctl& call) {
 using Label = std::array<char, FSLABEL_MAX>;
 
 void get_label(const Ioctl& call) {
-  const auto& super = volume_of(call.request).superblock();
+  const format::Superblock super = volume_of(call.request).superblock();
   Label label{};
   memcpy(label.data(), super.label, std::min(sizeof super.label, label.size() - 1));
   call.reply(label);

@@ -28,12 +28,6 @@ uint64_t self_hash(HashTablePage& page, uint64_t offset) {
   return nonzero_hash(bytes_of(page).subspan(sizeof(uint64_t)), offset);
 }
 
-struct HomeWrite {
-  SegmentId segment;
-  uint64_t offset;
-  const std::byte* bytes;
-};
-
 }  // namespace
 
 PageStore::PageStore(LogArea& area, SegmentLookup segments)
@@ -157,6 +151,8 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
     writes.push_back({id.first, id.second, bytes_of(copy->page).data()});
   }
 
+  RVM_TRY(reserve(writes));
+
   JournalHeader header{};
   header.magic = format::kJournalMagic;
   header.generation = status.generation;
@@ -173,12 +169,16 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
   store(std::span(journal), header);
   if (!RVM_SEEDED_BUG("journal_skipped")) {
     RVM_TRY(area_.device().write(area_.journal_offset(), journal));
-    if (!RVM_SEEDED_BUG("journal_flush_skipped")) RVM_TRY(area_.device().flush());
+  }
+  // From here on: what a failed flush leaves behind is unknown, and later ones say nothing about
+  // it.
+  home_incomplete_ = true;
+  if (!RVM_SEEDED_BUG("journal_skipped") && !RVM_SEEDED_BUG("journal_flush_skipped")) {
+    RVM_TRY(area_.device().flush());
   }
   ++flushes_;
   status.journal_batch = header.batch;
 
-  home_incomplete_ = true;
   std::set<SegmentId> touched;
   for (const HomeWrite& write : writes) {
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(write.segment));
@@ -193,6 +193,26 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
   for (const auto& [segment, offset] : discards) {
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(segment));
     RVM_TRY(device->discard(offset, kPageBytes));
+  }
+  return {};
+}
+
+// Pages of zeros have no storage on the host. Where one gets bytes again and the host is full, that
+// must show before the batch is begun: a batch that got home in part poisons everything.
+Result<void> PageStore::reserve(std::vector<HomeWrite> writes) {
+  std::sort(writes.begin(), writes.end(), [](const HomeWrite& a, const HomeWrite& b) {
+    return std::pair(a.segment, a.offset) < std::pair(b.segment, b.offset);
+  });
+  for (size_t first = 0, next = 0; first < writes.size(); first = next) {
+    uint64_t end = writes[first].offset;
+    for (next = first; next < writes.size() && writes[next].segment == writes[first].segment &&
+                       writes[next].offset == end;
+         ++next) {
+      end += kPageBytes;
+    }
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(writes[first].segment));
+    if (!device->can_grow()) continue;
+    RVM_TRY(device->allocate(writes[first].offset, end - writes[first].offset));
   }
   return {};
 }

@@ -60,12 +60,17 @@ class PageStore {
   // Writes a valid journal batch home that is newer than status.journal_batch. For recovery.
   Result<void> replay_journal(format::StatusBlock& status);
 
-  // A write failed on the way home; only recovery can finish it, and no more is written.
+  // A write or flush failed on the way home; only recovery can finish it, no more is written.
   bool home_incomplete() const { return home_incomplete_; }
   uint64_t pages_written() const { return pages_written_; }
   uint64_t flushes() const { return flushes_; }
 
  private:
+  struct HomeWrite {
+    SegmentId segment;
+    uint64_t offset;
+    const std::byte* bytes;
+  };
   using TableId = std::pair<SegmentId, uint64_t>;  // segment, offset of the table page
   struct Table {
     format::HashTablePage page;
@@ -75,6 +80,7 @@ class PageStore {
 
   Result<TablePtr> table(const Geometry& geometry, uint64_t page);
   Result<void> write_batch(std::span<PageImage> pages, format::StatusBlock& status);
+  Result<void> reserve(std::vector<HomeWrite> writes);
   Result<void> flush_devices(const std::set<SegmentId>& segments);
   void install(std::map<TableId, TablePtr>& changed);
 

@@ -213,6 +213,8 @@ bool Rvm::wants_flush() const {
 
 bool Rvm::failed() const { return impl_->failed; }
 
+void Rvm::declare_failed() { impl_->failed = true; }
+
 void Rvm::set_tuning(const Tuning& tuning) {
   const std::lock_guard lock(impl_->mutex);
   impl_->set_tuning(tuning);

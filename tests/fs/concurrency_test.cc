@@ -168,5 +168,34 @@ TEST_F(ConcurrencyTest, AStreamOfReadersDoesNotKeepAWriterWaiting) {
   EXPECT_EQ(list(kRoot).size(), 200u);
 }
 
+TEST_F(ConcurrencyTest, TheSuperblockIsReadWholeWhileLabelAndSizeChange) {
+  open_busy(kLittleMemory);
+  const std::string labels[] = {std::string(40, 'a'), std::string(40, 'b')};
+  ASSERT_OK(volume_->set_label(labels[0]));
+  const uint64_t first = volume_->superblock().volume_bytes;
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    for (uint64_t least = first; !stop;) {
+      const format::Superblock super = volume_->superblock();
+      const std::string label(super.label);
+      EXPECT_TRUE(label == labels[0] || label == labels[1]) << label;
+      EXPECT_GE(super.volume_bytes, least);
+      least = super.volume_bytes;
+    }
+  });
+  run_threads(3, [&](int i) {
+    for (uint64_t round = 1; round <= 20; ++round) {
+      if (i == 0) EXPECT_OK(volume_->set_label(labels[round % 2]));
+      if (i == 1) EXPECT_OK(volume_->grow(first + round * (4 << 20)));
+      if (i == 2) make(kRoot, "f" + std::to_string(round));
+    }
+  });
+  stop = true;
+  reader.join();
+  reopen();
+  EXPECT_EQ(std::string(volume_->superblock().label), labels[0]);
+  EXPECT_EQ(volume_->superblock().volume_bytes, first + 20 * (4 << 20));
+}
+
 }  // namespace
 }  // namespace rvmfs::test

@@ -5,7 +5,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,30 +52,64 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
-KillWriter::KillWriter(std::string folder, uint64_t seed)
-    : folder_(std::move(folder)), random_(seed) {}
+KillWriter::KillWriter(std::string folder, uint64_t seed, bool may_be_full)
+    : folder_(std::move(folder)), random_(seed), may_be_full_(may_be_full) {}
 
 bool KillWriter::failed(const char* what) {
-  if (!is_death(errno)) problem_ = std::string(what) + ": " + strerror(errno);
+  // The mount was taken away: what is seen now is the empty folder beneath it.
+  if (errno == ENOENT && !exists(folder_)) return false;
+  is_full_ = may_be_full_ && errno == ENOSPC;
+  if (!is_full_ && !is_death(errno)) problem_ = std::string(what) + ": " + strerror(errno);
   return false;
 }
 
+bool KillWriter::prepare_folder() {
+  if (folder_is_durable_) return true;
+  const size_t slash = folder_.rfind('/');
+  const Fd mount(open(folder_.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (mount < 0) return failed("open of the mount point");
+  // Not in the folder beneath the mount, should it be gone already.
+  struct statfs status {};
+  if (fstatfs(mount, &status) != 0) return failed("statfs");
+  if (status.f_type != FUSE_SUPER_MAGIC) return false;
+  if (mkdirat(mount, folder_.c_str() + slash + 1, 0755) != 0 && errno != EEXIST) {
+    return failed("mkdir");
+  }
+  if (!sync_folder()) return failed("fsync of the folder");
+  folder_is_durable_ = true;
+  return true;
+}
+
 bool KillWriter::run() {
-  if (!folder_is_durable_) {
-    if (mkdir(folder_.c_str(), 0755) != 0 && errno != EEXIST)
-      return failed("mkdir"), problem_.empty();
-    if (!sync_folder()) return failed("fsync of the folder"), problem_.empty();
-    folder_is_durable_ = true;
+  for (;;) {
+    is_full_ = false;
+    if (prepare_folder() && step()) {
+      ++acknowledged_;
+      unfinished_ = {};
+    } else if (is_full_) {
+      give_up_step();
+    } else {
+      return problem_.empty();
+    }
   }
-  while (step()) {
-    ++acknowledged_;
-    unfinished_ = {};
+}
+
+void KillWriter::give_up_step() {
+  constexpr int kPause = 3;  // milliseconds: others may make room
+  ++refused_;
+  for (const std::string& name : {unfinished_.name, unfinished_.other}) {
+    if (name.empty()) continue;
+    given_up_.insert(name);
+    files_.erase(name);
+    unlink(path(name).c_str());
   }
-  return problem_.empty();
+  unfinished_ = {};
+  sleep_milliseconds(kPause);
 }
 
 bool KillWriter::step() {
   const uint64_t choice = random_() % 10;
+  if (refused_ > 0 && random_() % 3 == 0 && !files_.empty()) return remove();
   if (files_.size() >= kFilesMax || (choice == 0 && !files_.empty())) return remove();
   if (choice == 1 && !files_.empty()) return move();
   if (choice <= 4 && !files_.empty()) return append();
@@ -198,7 +234,7 @@ std::string KillWriter::verify() const {
   while (const dirent* entry = readdir(directory)) {
     const std::string name = entry->d_name;
     const bool is_known = name[0] == '.' || files_.count(name) != 0 || name == unfinished_.name ||
-                          name == unfinished_.other;
+                          name == unfinished_.other || given_up_.count(name) != 0;
     if (!is_known) surplus = name + " should not be there";
   }
   closedir(directory);
@@ -208,9 +244,12 @@ std::string KillWriter::verify() const {
 void KillWriter::adopt() {
   for (const std::string& name : {unfinished_.name, unfinished_.other}) {
     if (name.empty()) continue;
-    unlink(path(name).c_str());
     files_.erase(name);
+    given_up_.insert(name);
   }
+  std::erase_if(given_up_, [&](const std::string& name) {
+    return unlink(path(name).c_str()) == 0 || errno == ENOENT;
+  });
   unfinished_ = {};
   problem_.clear();
 }

@@ -17,10 +17,6 @@
 
 #include "tests/support/bytes.h"
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
-
 namespace rvmfs::test {
 namespace {
 
@@ -53,15 +49,23 @@ void MountTest::format(const std::string& size) {
   ASSERT_EQ(outcome.status, 0) << outcome.output;
 }
 
-void MountTest::start(const std::string& options) {
+void MountTest::launch(const std::string& options) {
   ASSERT_TRUE(eventually([&] { return is_free(image_); })) << "the image is still locked";
   std::vector<std::string> arguments = {RVMFS_PROGRAM, "-f"};
   if (!options.empty()) arguments.insert(arguments.end(), {"-o", options});
   arguments.insert(arguments.end(), {image_, mount_point_});
   daemon_ = std::make_unique<Child>(arguments, folder_.file("daemon.output"));
+}
+
+bool MountTest::wait_for_mount() {
   const bool answered =
       eventually([&] { return is_mounted(mount_point_) || !daemon_->running(); }, kPatience);
-  ASSERT_TRUE(answered && daemon_->running()) << "rvmfs does not mount: " << daemon_output();
+  return answered && daemon_->running();
+}
+
+void MountTest::start(const std::string& options) {
+  ASSERT_NO_FATAL_FAILURE(launch(options));
+  ASSERT_TRUE(wait_for_mount()) << "rvmfs does not mount: " << daemon_output();
   // In the table of mounts it stands a moment before it answers.
   struct statvfs status {};
   ASSERT_EQ(statvfs(mount_point_.c_str(), &status), 0) << strerror(errno) << daemon_output();

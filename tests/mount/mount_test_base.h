@@ -17,6 +17,10 @@
 #include "tests/mount/program.h"
 #include "tests/support/temp_dir.h"
 
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 namespace rvmfs::test {
 
 class MountTest : public ::testing::Test {
@@ -28,6 +32,9 @@ class MountTest : public ::testing::Test {
   void format(const std::string& size = "1G");
   // `rvmfs -f -o options image mount_point`, and waits until it answers.
   void start(const std::string& options = "");
+  // Only starts the daemon; true from wait_for_mount() if it answers, false if it ended instead.
+  void launch(const std::string& options = "");
+  bool wait_for_mount();
   // format() and start().
   void format_and_start(const std::string& size = "1G", const std::string& options = "");
   // Unmounts from outside and expects the daemon to end well.
@@ -41,6 +48,8 @@ class MountTest : public ::testing::Test {
   // `fsck.rvmfs -n -f` must find nothing.
   void expect_clean();
 
+  // Another place for the image. Before format().
+  void place_image(const std::string& path) { image_ = path; }
   const std::string& image() const { return image_; }
   const std::string& mount_point() const { return mount_point_; }
   // A path inside of the mount.

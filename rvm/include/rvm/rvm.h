@@ -327,6 +327,9 @@ class Rvm {
 
   // True after a log write or flush failed: every later commit and flush answers `failed`.
   bool failed() const;
+  // The client's own flush of a device that librvm uses has failed: what it left behind is unknown,
+  // and a later flush that succeeds says nothing about it. As if a flush of the log had failed.
+  void declare_failed();
 
   struct Impl;  // internal
 
