@@ -4,19 +4,23 @@
 // byte must be the same. Among the operations are unmounts and kills with a remount.
 //
 //   RVMFS_MODEL_SEED=n   begin with this seed (each test derives its own from it)
-//   RVMFS_MODEL_OPS=n    operations a test (default 5000; there are four tests)
+//   RVMFS_MODEL_OPS=n    operations a test (default: by the tier), in runs of 20,000, each with the
+//                        next seed
 //   RVMFS_MODEL_SHRINK_SECONDS=n   how long to look for a smaller failing list (default 60)
 //
 // A failure prints the seed and the smallest list of operations found that still fails.
 #include <gtest/gtest.h>
 
+#include <random>
 #include <sstream>
 
 #include "fsck/fsck.h"
+#include "tests/support/crash_states.h"
 #include "tests/support/environment.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/model_run.h"
 #include "tests/support/shrink.h"
+#include "tests/support/tier.h"
 
 namespace rvmfs::test {
 namespace {
@@ -27,6 +31,7 @@ struct Setting {
   ModelRunOptions run;
   GeneratorOptions generator;
   size_t compare_every = 1000;
+  bool losses = false;  // the process is killed and power is lost now and then
   bool check_at_end = true;
 };
 
@@ -34,6 +39,34 @@ std::shared_ptr<MemoryDevice> device_of(const Setting& setting) {
   // Full of a canary byte: what was never written must never be read.
   return MemoryDevice::disk(setting.volume_bytes, kCanary);
 }
+
+// A recorded device that lives through kills and losses of power.
+class MortalDevice {
+ public:
+  explicit MortalDevice(SparseImage image) { plug_in(std::move(image)); }
+  std::shared_ptr<RecordingDevice> device() const { return device_; }
+
+  std::shared_ptr<rvm::Device> after_loss(const Op& op) {
+    if (op.kind == Op::Kind::kill) return device_;  // what was not flushed is still not flushed
+    std::mt19937_64 random(op.data_seed);
+    CrashStates states(device_->history());
+    states.seek(states.event_count());
+    CrashChoice choice = states.random(random);
+    for (ChangeFate& change : choice.changes) {
+      for (SectorFate& fate : change.sectors) {
+        if (fate == SectorFate::garbage) fate = SectorFate::lost;  // see tests/crash for garbage
+      }
+    }
+    plug_in(states.build(choice));
+    return device_;
+  }
+
+ private:
+  void plug_in(SparseImage image) {
+    device_ = std::make_shared<RecordingDevice>(std::move(image), false);
+  }
+  std::shared_ptr<RecordingDevice> device_;
+};
 
 std::string check_image(rvm::Device& device) {
   fsck::FindingList findings;
@@ -48,7 +81,12 @@ std::string run(const Setting& setting, size_t count,
   if (auto made = format_for_tests(device, setting.volume_bytes, setting.log_bytes); !made) {
     return "format: " + explain(made.error());
   }
-  ModelRun run(device, setting.run);
+  MortalDevice mortal(device->snapshot());
+  ModelRunOptions options = setting.run;
+  if (setting.losses) options.after_loss = [&](const Op& op) { return mortal.after_loss(op); };
+  std::shared_ptr<rvm::Device> used = device;
+  if (setting.losses) used = mortal.device();
+  ModelRun run(used, options);
   if (std::string failure = run.open(); !failure.empty()) return failure;
   for (size_t i = 0; i < count; ++i) {
     const Op op = next(i, run);
@@ -61,12 +99,11 @@ std::string run(const Setting& setting, size_t count,
   }
   if (std::string failure = run.compare(); !failure.empty()) return "compare: " + failure;
   if (std::string failure = run.close(); !failure.empty()) return failure;
-  return setting.check_at_end ? check_image(*device) : "";
+  if (setting.losses) used = mortal.device();
+  return setting.check_at_end ? check_image(*used) : "";
 }
 
-void run_and_shrink(const Setting& setting, uint64_t test_number) {
-  const uint64_t seed = number_from_environment("RVMFS_MODEL_SEED", 1);
-  const uint64_t count = number_from_environment("RVMFS_MODEL_OPS", 5000);
+void run_and_shrink(const Setting& setting, uint64_t test_number, uint64_t seed, uint64_t count) {
   OperationGenerator generator(seed * 1000 + test_number, setting.generator);
   std::vector<Op> ops;
   const auto generate = [&](size_t, const ModelRun& run) {
@@ -94,7 +131,39 @@ void run_and_shrink(const Setting& setting, uint64_t test_number) {
                 small.end()));
 }
 
-TEST(Model, RandomOperationsAnswerAsTheReferenceModelDoes) { run_and_shrink({}, 1); }
+// This tier's and slice's share of operations, in runs short enough to be shrunk.
+void run_all(const char* part, const Setting& setting, uint64_t test_number) {
+  constexpr uint64_t kOpsOfARun = 20'000;
+  Total total(part);
+  const uint64_t whole =
+      number_from_environment("RVMFS_MODEL_OPS", by_tier<uint64_t>(20'000, 2'000'000, 20'000'000));
+  const uint64_t count = share_of_slice(whole);
+  uint64_t seed = number_from_environment("RVMFS_MODEL_SEED", 1) +
+                  first_of_slice((whole + kOpsOfARun - 1) / kOpsOfARun);
+  for (uint64_t done = 0; done < count; done += kOpsOfARun, ++seed) {
+    total.progress(done, count);
+    const uint64_t ops = std::min(kOpsOfARun, count - done);
+    run_and_shrink(setting, test_number, seed, ops);
+    total.add("operations", ops);
+    total.add("runs");
+    if (!::testing::Test::HasFailure()) continue;
+    total.fail();
+    return;
+  }
+}
+
+TEST(Model, RandomOperationsAnswerAsTheReferenceModelDoes) { run_all("model", {}, 1); }
+
+TEST(Model, KillsAndLossesOfPowerGiveBackAStateBetweenTheLastFsyncAndNow) {
+  Setting setting;
+  setting.volume_bytes = 64 << 20;
+  setting.log_bytes = 1 << 20;
+  setting.losses = true;
+  setting.run.tuning.spool_bytes_max = 64 * 1024;
+  setting.generator.losses = true;
+  setting.generator.huge_offsets = false;
+  run_all("model_losses", setting, 5);
+}
 
 TEST(Model, RandomOperationsOnASmallLogAndLittleMemoryAnswerAsTheReferenceModelDoes) {
   Setting setting;
@@ -103,7 +172,7 @@ TEST(Model, RandomOperationsOnASmallLogAndLittleMemoryAnswerAsTheReferenceModelD
   setting.run.tuning.spool_bytes_max = 64 * 1024;
   setting.generator.names = 40;
   setting.generator.percent_fsync = 20;
-  run_and_shrink(setting, 2);
+  run_all("model_small_log", setting, 2);
 }
 
 TEST(Model, AFullVolumeRefusesOperationsAndUndoesThem) {
@@ -113,13 +182,13 @@ TEST(Model, AFullVolumeRefusesOperationsAndUndoesThem) {
   setting.run.may_be_full = true;
   setting.generator.names = 40;
   setting.generator.file_bytes_max = 2 << 20;
-  run_and_shrink(setting, 3);
+  run_all("model_full", setting, 3);
 }
 
 TEST(Model, AccessTimesFollowTheRulesOfRelatime) {
   Setting setting;
   setting.run.atime = MountOptions::Atime::relatime;
-  run_and_shrink(setting, 4);
+  run_all("model_atime", setting, 4);
 }
 
 TEST(Model, TheDumpOfFsckIsTheTreeOfTheModel) {

@@ -136,6 +136,7 @@ void MountCaller::make_on_inode(FsCall& call) {
       const ssize_t count =
           pwrite(file(call.inode), bytes.data(), bytes.size(), static_cast<off_t>(call.offset));
       note(call, count);
+      if (call.error == EBADF) call.error = EISDIR;  // nobody opens a directory for writing
       if (count >= 0 && static_cast<uint64_t>(count) != call.length) call.text = "a short write";
       return;
     }

@@ -150,7 +150,7 @@ class PowerLoss : public MountTest {
 
 TEST_F(PowerLoss, under_a_real_mount_loses_nothing_that_was_fsynced) {
   const uint64_t all =
-      number_from_environment("RVMFS_POWER_STATES", by_tier<uint64_t>(1000, 100'000, 1'000'000));
+      number_from_environment("RVMFS_POWER_STATES", by_tier<uint64_t>(500, 100'000, 1'000'000));
   const uint64_t states = share_of_slice(all);
   const uint64_t first_seed = seed_;
   Total total("power_loss_mount");

@@ -48,6 +48,7 @@ ModelRun::ModelRun(std::shared_ptr<rvm::Device> device, const ModelRunOptions& o
       clock_(std::make_shared<Time>(model != nullptr ? model->now : kStart)),
       model_(model != nullptr ? *model : ReferenceModel(kStart, 0755, 0, 0)) {
   model_.atime = options.atime;
+  if (options.after_loss) window_ = std::make_unique<LossWindow>(model_);
 }
 
 ModelRun::~ModelRun() { abandon(); }
@@ -82,9 +83,20 @@ std::string ModelRun::reopen(bool clean) {
   }
   model_.crash();
   slots_ = {};
+  if (window_) window_->everything_is_durable(model_);
   if (std::string failure = open(); !failure.empty()) return failure;
   // A walk changes access times in the volume alone.
   return options_.atime == MountOptions::Atime::noatime ? compare() : "";
+}
+
+// The process dies, or power is lost: what comes back is the tree after some operation since the
+// last fsync, and the run goes on from there.
+std::string ModelRun::lose(const Op& op) {
+  abandon();
+  slots_ = {};
+  device_ = options_.after_loss(op);
+  if (std::string failure = open(); !failure.empty()) return failure;
+  return window_->recover(*answers_, model_);
 }
 
 std::string ModelRun::compare() {
@@ -97,13 +109,20 @@ std::string ModelRun::compare() {
 std::string ModelRun::apply_durability(const Op& op) {
   if (op.kind == Op::Kind::reopen) return reopen(true);
   if (op.kind == Op::Kind::crash) return reopen(false);
-  if (op.kind == Op::Kind::sync) return apply_sync(answers_->sync());
+  if (op.kind == Op::Kind::kill || op.kind == Op::Kind::power_loss) return lose(op);
+  if (op.kind == Op::Kind::sync) {
+    std::string failure = apply_sync(answers_->sync());
+    if (window_ && last_.error == 0) window_->everything_is_durable(model_);
+    return failure;
+  }
   const Inode inode = find_path(model_, slots_, op.path);
   if (inode == 0) {
     last_.error = ENOENT;
     return "";
   }
-  return apply_sync(answers_->fsync(inode, op.flags != 0));
+  std::string failure = apply_sync(answers_->fsync(inode, op.flags != 0));
+  if (window_ && last_.error == 0) window_->file_is_durable(inode, model_);
+  return failure;
 }
 
 std::string ModelRun::apply_sync(const Done& done) {
@@ -215,8 +234,7 @@ std::string ModelRun::apply(const Op& op) {
   if (clock_->nanoseconds >= 1'000'000'000) *clock_ = {clock_->seconds + 1, 7};
   model_.now = *clock_;
   last_ = {};
-  const bool on_the_whole = op.kind == Op::Kind::fsync || op.kind == Op::Kind::sync ||
-                            op.kind == Op::Kind::reopen || op.kind == Op::Kind::crash;
+  const bool on_the_whole = op.kind >= Op::Kind::fsync;
   if (on_the_whole) {
     const std::string failure = apply_durability(op);
     return failure.empty() ? "" : describe(op) + ": " + failure;
@@ -232,9 +250,11 @@ std::string ModelRun::apply(const Op& op) {
     return options_.may_fail ? adopt_bytes(op) : "";
   }
   give_hints(op, last_);
+  if (window_) window_->before(op, slots_, model_);
   const Outcome expected = perform(model_, slots_, op, with_atime);
   std::string failure = check(op, expected, last_);
   if (failure.empty()) change_slots(op, last_);
+  if (window_) window_->after(model_);
   return failure;
 }
 

@@ -6,9 +6,11 @@
 // Thread rules: as an int.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "tests/support/loss_window.h"
 #include "tests/support/perform.h"
 #include "tests/support/tree_snapshot.h"
 
@@ -23,6 +25,9 @@ struct ModelRunOptions {
   rvm::Tuning tuning;
   uint64_t metadata_bytes_max = 256ull << 20;
   bool discard = true;
+  // For the operations kill and power_loss: called when the volume is gone; gives the device as it
+  // is then.
+  std::function<std::shared_ptr<rvm::Device>(const Op&)> after_loss;
 };
 
 // Formats the device with fixed identity, so that equal runs make equal histories.
@@ -63,6 +68,7 @@ class ModelRun {
   bool is_refusal(int error) const;
   std::string adopt_bytes(const Op& op);
   std::string reopen(bool clean);
+  std::string lose(const Op& op);
   void give_hints(const Op& op, const Outcome& outcome);
   void change_slots(const Op& op, const Outcome& outcome);
   void put_slot(size_t slot, Inode inode);
@@ -75,6 +81,7 @@ class ModelRun {
   std::unique_ptr<Volume> volume_;
   std::unique_ptr<VolumeAnswers> answers_;
   Slots slots_{};
+  std::unique_ptr<LossWindow> window_;  // if there may be losses
   Outcome last_;
   uint64_t refused_ = 0;
 };

@@ -270,6 +270,10 @@ Op OperationGenerator::next(const ReferenceModel& model, const Slots& slots) {
   op.kind = pick_kind();
   if (percent(options_.percent_fsync)) op.kind = percent(30) ? Kind::sync : Kind::fsync;
   if (options_.reopen && below(500) == 0) op.kind = percent(50) ? Kind::reopen : Kind::crash;
+  if (options_.losses && below(250) == 0) {
+    op.kind = percent(50) ? Kind::kill : Kind::power_loss;
+    op.data_seed = random_() % 1000000;
+  }
   if (op.kind == Kind::set_flags && !options_.set_flags) op.kind = Kind::chmod;
   if (op.kind <= Kind::readdir) {
     fill_names(op, model, slots);

@@ -10,11 +10,11 @@ namespace {
 
 const char* name_of(Op::Kind kind) {
   static constexpr const char* kNames[] = {
-      "mknod",     "mkdir",  "symlink",  "link",      "unlink",   "rmdir",      "rename",
-      "tmpfile",   "open",   "release",  "readlink",  "readdir",  "getattr",    "chmod",
-      "chown",     "utimes", "truncate", "set_flags", "getxattr", "setxattr",   "removexattr",
-      "listxattr", "read",   "write",    "fallocate", "lseek",    "copy_range", "fsync",
-      "sync",      "reopen", "crash"};
+      "mknod",     "mkdir",  "symlink",  "link",      "unlink",    "rmdir",      "rename",
+      "tmpfile",   "open",   "release",  "readlink",  "readdir",   "getattr",    "chmod",
+      "chown",     "utimes", "truncate", "set_flags", "getxattr",  "setxattr",   "removexattr",
+      "listxattr", "read",   "write",    "fallocate", "lseek",     "copy_range", "fsync",
+      "sync",      "reopen", "crash",    "kill",      "power_loss"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -54,6 +54,7 @@ std::string describe(const Op& op) {
     case Kind::copy_range:
       return fmt::format("{} {}+{} to {} {}", head, op.offset, op.length, op.path2, op.offset2);
     case Kind::fsync: return fmt::format("{} data_only {}", head, op.flags);
+    case Kind::power_loss: return fmt::format("{} seed {}", head, op.data_seed);
     default: return head;
   }
 }

@@ -56,7 +56,9 @@ struct Op {
     fsync,
     sync,
     reopen,
-    crash,
+    crash,       // after a sync
+    kill,        // without one
+    power_loss,  // data_seed: of what was not flushed, what is left
   };
   Kind kind = Kind::getattr;
   std::string path, path2;  // rename, link, copy_range: from, to. symlink: path2 is the target
@@ -92,7 +94,8 @@ struct GeneratorOptions {
   uint64_t file_bytes_max = 512 * 1024;  // of usual files
   bool huge_offsets = true;              // now and then far beyond file_bytes_max
   uint32_t percent_fsync = 2;
-  bool reopen = true;  // close and crash among the operations
+  bool reopen = true;   // close and crash among the operations
+  bool losses = false;  // kill and power_loss among them
   bool bad_arguments = true;
   bool set_flags = true;
 };
