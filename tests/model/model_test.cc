@@ -4,7 +4,7 @@
 // byte must be the same. Among the operations are unmounts and kills with a remount.
 //
 //   RVMFS_MODEL_SEED=n   begin with this seed (each test derives its own from it)
-//   RVMFS_MODEL_OPS=n    operations a test (default: by the tier), in runs of 20,000, each with the
+//   RVMFS_MODEL_OPS=n    operations a test (default: by the tier), in runs of 5,000, each with the
 //                        next seed
 //   RVMFS_MODEL_SHRINK_SECONDS=n   how long to look for a smaller failing list (default 60)
 //
@@ -133,7 +133,7 @@ void run_and_shrink(const Setting& setting, uint64_t test_number, uint64_t seed,
 
 // This tier's and slice's share of operations, in runs short enough to be shrunk.
 void run_all(const char* part, const Setting& setting, uint64_t test_number) {
-  constexpr uint64_t kOpsOfARun = 20'000;
+  constexpr uint64_t kOpsOfARun = 5'000;
   Total total(part);
   const uint64_t whole =
       number_from_environment("RVMFS_MODEL_OPS", by_tier<uint64_t>(20'000, 2'000'000, 20'000'000));
