@@ -31,6 +31,7 @@ from harness import filesystems, plots, report, workloads  # noqa: E402
 
 ALL = "rvmfs,limit,default-limit,ext4,xfs,btrfs,fuse2fs,ntfs-3g"
 IMAGE_BYTES = {True: 6 << 30, False: 32 << 30}  # quick, full
+TRACING = Path("/sys/kernel/tracing")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TREES = {True: ["/usr/include/c++", "/usr/include/linux"], False: ["/usr/include"]}
 
@@ -91,11 +92,15 @@ class Run:
         ]
         self.kinds = {filesystem.name: filesystem.kind for filesystem in self.filesystems}
         self.rounds = {}
+        self.mounted_tracing = False
         self.failures = []
         self.dead = []  # filesystems whose daemon ended in between
         self.load = []
 
     def prepare(self):
+        if self.arguments.messages and not TRACING.joinpath("events").exists():
+            filesystems.run("mount", "-t", "tracefs", "tracefs", str(TRACING))
+            self.mounted_tracing = True
         if any(isinstance(suite, workloads.Programs) for suite in self.suites):
             say("preparing the source tree")
             tree = self.arguments.tree or TREES[self.arguments.quick]
@@ -110,6 +115,8 @@ class Run:
         for filesystem in self.context.others + self.dead + self.filesystems:
             with contextlib.suppress(OSError):
                 filesystem.clean_up()
+        if self.mounted_tracing:
+            subprocess.run(["umount", str(TRACING)], check=False)
 
     def note(self, phase, name, round_number, measured):
         of_phase = self.rounds.setdefault(phase, {}).setdefault(name, [])

@@ -17,6 +17,9 @@ TIB = 1 << 40
 SIZES = {"1g": 1 << 30, "1t": TIB}
 FILES = {True: (20_000, 200_000), False: (100_000, 1_000_000, 10_000_000)}
 MIB = 1 << 20
+# Measured in one go, all or none.
+EMPTY = {"mkfs_1g", "mkfs_1t", "mount_1g", "mount_1t", "memory_1t", "unmount_1t", "mount_killed",
+         "mount_killed_busy"}  # fmt: skip
 
 
 def milliseconds(begin):
@@ -81,7 +84,8 @@ class Life(Suite):
 
     def run(self, filesystem, context):
         wanted = set(self.wanted(context))
-        yield from self.empty(filesystem, context, wanted)
+        if wanted & EMPTY:
+            yield from self.empty(filesystem, context)
         if filesystem.kind == "rvmfs":
             yield from self.recovered(filesystem, context, wanted)
             for count in FILES[context.quick]:
@@ -95,6 +99,7 @@ class Life(Suite):
         other = make_filesystem(f"life-{filesystem.name}={filesystem.kind}", context.work,
                                 filesystem.programs, size)  # fmt: skip
         other.options = filesystem.options
+        other.nice = filesystem.nice
         other.quick_format = True
         context.others.append(other)
         try:
@@ -103,7 +108,7 @@ class Life(Suite):
             other.clean_up()
             context.others.remove(other)
 
-    def empty(self, filesystem, context, wanted):
+    def empty(self, filesystem, context):
         for tag, size in SIZES.items():
             with self.another(filesystem, context, size) as other:
                 begin = time.perf_counter()
