@@ -94,7 +94,7 @@ class Run:
         self.rounds = {}
         self.mounted_tracing = False
         self.failures = []
-        self.dead = []  # filesystems whose daemon ended in between
+        self.dead = []  # filesystems that could not be mounted, or whose daemon ended in between
         self.load = []
 
     def prepare(self):
@@ -106,10 +106,17 @@ class Run:
             tree = self.arguments.tree or TREES[self.arguments.quick]
             small = 1000 if self.arguments.quick else 5000
             self.context.source = workloads.Source(self.context.work, tree, small)
-        for filesystem in self.filesystems:
+        for filesystem in list(self.filesystems):
             filesystem.nice = self.arguments.nice
-            filesystem.make()
-            filesystem.mount()
+            try:
+                filesystem.make()
+                filesystem.mount()
+            except filesystems.Failed as failure:
+                if filesystem.kind == "rvmfs":
+                    raise
+                self.failures.append(f"{filesystem.name} is left out: {failure}")
+                say(self.failures[-1])
+                self.drop(filesystem)
 
     def clean_up(self):
         for filesystem in self.context.others + self.dead + self.filesystems:
@@ -135,8 +142,11 @@ class Run:
             say(f"FAILED {self.failures[-1]}")
             if filesystem and not filesystem.alive():
                 say(f"{name} is dead; going on without it")
-                self.filesystems = [f for f in self.filesystems if f is not filesystem]
-                self.dead.append(filesystem)
+                self.drop(filesystem)
+
+    def drop(self, filesystem):
+        self.filesystems = [f for f in self.filesystems if f is not filesystem]
+        self.dead.append(filesystem)
 
     def go(self):
         for suite in self.suites:

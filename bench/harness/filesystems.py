@@ -23,7 +23,11 @@ class Failed(Exception):
 
 def run(*command):
     """Runs to the end; a failure carries what was said."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)  # fmt: skip
+    except FileNotFoundError:
+        raise Failed(f"there is no {command[0]}; scripts/setup.sh --bench installs it") from None
     if done.returncode != 0:
         text = done.stdout.decode(errors="replace").strip()
         raise Failed(f"{' '.join(map(str, command))}: status {done.returncode}: {text}")
@@ -97,10 +101,13 @@ class Filesystem:
             return
         # In a session of its own, as a daemon that went to the background.
         with open(self.image.with_suffix(".log"), "ab") as log:
-            self.daemon = subprocess.Popen(
-                [str(part) for part in command],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+            try:
+                self.daemon = subprocess.Popen(
+                    [str(part) for part in command],
+                    stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+            except FileNotFoundError:
+                raise Failed(f"there is no {command[0]}") from None
         if self.nice:
             raise_priority(self.pid, self.nice)
         deadline = time.monotonic() + PATIENCE_SECONDS
