@@ -278,6 +278,9 @@ def parse_arguments():
 
 
 def main():
+    # Also in the background, where a shell has SIGINT ignored: the child must not outlive this.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     parser, arguments = parse_arguments()
     wanted = arguments.parts.split(",") if arguments.parts else [part.name for part in PARTS]
     unknown = set(wanted) - {part.name for part in PARTS}

@@ -80,10 +80,15 @@ void read_file(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_f
   fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+// The kernel sends no fsync behind a direct write that shall be durable: the write says it itself.
 void write_file(fuse_req_t request, fuse_ino_t, const char* bytes, size_t size, off_t offset,
-                fuse_file_info*) {
+                fuse_file_info* info) {
   const std::span in(reinterpret_cast<const std::byte*>(bytes), size);
-  if (!device_of(request).write(static_cast<uint64_t>(offset), in)) {
+  const auto at = static_cast<uint64_t>(offset);
+  RecordingDevice& device = device_of(request);
+  const bool durable = (info->flags & O_DSYNC) != 0;
+  const rvm::Result<void> written = durable ? device.write_durable(at, in) : device.write(at, in);
+  if (!written) {
     fuse_reply_err(request, EIO);
     return;
   }

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -92,6 +93,24 @@ class CampaignTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(self.calls()[before:], [f"slice 3/{before} of nightly"])
         self.assertEqual(self.parts()["model"]["operations"], 10 * before)
+
+    def test_being_ended_in_a_slice_ends_the_slice_and_keeps_what_was_done(self):
+        self.program.write_text(GOOD + "case $RVMFS_SLICE in 3/*) echo $$ >\"$0.pid\"; "
+                                "sleep 60;; esac\n")
+        self.program.chmod(0o755)
+        campaign = subprocess.Popen([sys.executable, SCRIPT, "nightly", "--parts", "model",
+                                     "--build", self.build, "--results", self.results],
+                                    stdout=subprocess.DEVNULL)
+        pid = Path(f"{self.program}.pid")
+        for _ in range(300):
+            if pid.exists() and pid.read_text():
+                break
+            time.sleep(0.1)
+        campaign.terminate()
+        self.assertEqual(campaign.wait(20), 1)
+        self.assertFalse(Path(f"/proc/{pid.read_text().strip()}").exists())
+        note = json.loads((self.build / "campaign" / "nightly" / "done.json").read_text())
+        self.assertEqual(sorted(note["slices"]), ["model.1", "model.2"])
 
     def test_resuming_at_another_commit_is_refused(self):
         self.run_campaign(GOOD)
