@@ -15,7 +15,6 @@
 namespace rvmfs::test {
 namespace {
 
-constexpr uint64_t kDeviceBytes = 8 << 20;
 constexpr std::byte kOldBytes{0xc5};
 
 }  // namespace
@@ -51,7 +50,7 @@ rvm::Result<rvm::Region*> map_region(rvm::Rvm& rvm, const RigRegion& region) {
 
 RvmRig::RvmRig(const RigOptions& options, uint64_t seed) : options_(options), random_(seed) {
   const std::byte fill = options.grows ? std::byte{0} : kOldBytes;
-  const uint64_t bytes = options.grows ? 0 : kDeviceBytes;
+  const uint64_t bytes = options.grows ? 0 : options.device_bytes;
   std::vector<SparseImage> images(options.devices, SparseImage(bytes, fill));
   ensemble_ = std::make_unique<Ensemble>(images, options.grows);
   used_.assign(options.devices, 0);

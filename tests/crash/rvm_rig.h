@@ -34,6 +34,7 @@ struct RigRegion {
 struct RigOptions {
   size_t devices = 1;
   uint64_t log_bytes = 256 * 1024;
+  uint64_t device_bytes = 8 << 20;  // unless it grows
   uint32_t block_bytes = 4096;
   rvm::Tuning tuning;
   uint64_t recovery_bytes_max = 32 << 20;
