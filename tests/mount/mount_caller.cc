@@ -3,7 +3,6 @@
 // See mount_caller.h.
 #include "tests/mount/mount_caller.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
@@ -113,22 +112,15 @@ void MountCaller::make(FsCall& call) {
 void MountCaller::make_on_inode(FsCall& call) {
   const std::string path = path_of(at(call.inode));
   switch (call.kind) {
-    case FsCall::Kind::readdir: return list(call);
+    case FsCall::Kind::read:
+    case FsCall::Kind::readdir: call.kind = FsCall::Kind::getattr; [[fallthrough]];
     case FsCall::Kind::getattr: {
       struct stat status {};
       note(call, fstat(at(call.inode), &status));
-      const bool directory = S_ISDIR(status.st_mode);
-      call.text = text_of(status.st_mode, directory ? 0 : static_cast<uint64_t>(status.st_size),
-                          status.st_nlink);
-      return;
-    }
-    case FsCall::Kind::read: {
-      std::vector<std::byte> bytes(call.length);
-      const ssize_t count =
-          pread(file(call.inode), bytes.data(), bytes.size(), static_cast<off_t>(call.offset));
-      note(call, count);
-      bytes.resize(count < 0 ? 0 : static_cast<size_t>(count));
-      call.text = text_of(bytes);
+      call.text =
+          S_ISDIR(status.st_mode)
+              ? std::string(kDirectoryText)
+              : text_of(status.st_mode, static_cast<uint64_t>(status.st_size), status.st_nlink);
       return;
     }
     case FsCall::Kind::write: {
@@ -155,21 +147,6 @@ void MountCaller::make_on_inode(FsCall& call) {
       call.text = text_of(value);
     }
   }
-}
-
-void MountCaller::list(FsCall& call) {
-  const int descriptor = open(path_of(at(call.inode)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* const directory = descriptor < 0 ? nullptr : fdopendir(descriptor);
-  if (directory == nullptr) {
-    call.error = errno;
-    return;
-  }
-  std::vector<std::pair<std::string, Inode>> names;
-  errno = 0;
-  while (const dirent* entry = readdir(directory)) names.emplace_back(entry->d_name, entry->d_ino);
-  call.error = errno;
-  closedir(directory);
-  call.text = text_of(std::move(names));
 }
 
 }  // namespace rvmfs::test

@@ -11,7 +11,13 @@
 //   - mkdir(2) does not tell the number of the new directory: a directory that was made before is
 //     moved into its place with RENAME_NOREPLACE
 //   - a name and its attributes are two questions: a lookup answers number and type
-// Names, attributes, sizes, data and listings may all come out of the kernel's caches; they must be
+//   - a listing is several requests: a name that moves meanwhile may be seen in both places or in
+//     none (readdir(3)); here a directory's attributes are asked for instead
+//   - a read beside a write that makes the file longer may see the new bytes and the old size: only
+//     sizes are asked for
+//   - of directories only the type is compared. Not what it should be: a GETATTR that races with a
+//     rename can leave an old link count in the kernel's cache (docs/PROMISES.md, P25)
+// Names, attributes and sizes may all come out of the kernel's caches; they must be
 // those of a moment within the call all the same, since every change goes through the same kernel.
 #pragma once
 
@@ -44,7 +50,6 @@ class MountCaller final : public FsCaller {
   void find(FsCall& call);
   void create(FsCall& call);
   void move(FsCall& call);
-  void list(FsCall& call);
   void make_on_inode(FsCall& call);
   void take(FsCall& call, int descriptor);
 

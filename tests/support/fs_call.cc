@@ -191,6 +191,9 @@ bool FsCallState::apply_inode(const FsCall& call) {
     }
     case Kind::getattr: {
       const auto attributes = model_.getattr(call.inode);
+      if (attributes.ok() && call.error == 0 && call.text == kDirectoryText) {
+        return S_ISDIR(attributes.value.mode);
+      }
       return same(attributes.error, text_of(attributes.value));
     }
     case Kind::read: {
