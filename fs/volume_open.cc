@@ -43,8 +43,16 @@ Result<void> open_superblock(VolumeCore& core) {
   return {};
 }
 
+// A volume is one image: its log may name no other file. A hostile image that does is damaged.
+void confine(rvm::Options& options) {
+  options.open_segment = [](std::string_view, bool) -> Result<std::shared_ptr<rvm::Device>> {
+    return Error{.code = rvm::Errc::no_segment, .what = "a volume has no other segments"};
+  };
+}
+
 Result<void> open_rvm(VolumeCore& core) {
   rvm::Options options;
+  confine(options);
   options.log_device = core.device;
   options.log_offset = core.super.log_offset;
   options.tuning = core.options.tuning;

@@ -127,12 +127,13 @@ void claim_group_pages(CheckState& state) {
     bool good = true;
     for (uint64_t i = 0; i < kGroupsPerPage; ++i) {
       const GroupDescriptor descriptor = descriptor_of(leaf, i);
-      if (descriptor.bitmap == 0) continue;
+      if (descriptor.bitmap == 0 && descriptor.used == 0) continue;
       if (first + i >= groups) {
-        state.report.add(FindingId::group_table_bad, "a bitmap for group {} of {}", first + i,
+        state.report.add(FindingId::group_table_bad, "a descriptor for group {} of {}", first + i,
                          groups);
         good = false;
       }
+      if (descriptor.bitmap == 0) continue;
       if (!state.space->claim(descriptor.bitmap, "a block bitmap")) good = false;
     }
     return good;

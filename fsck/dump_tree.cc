@@ -134,7 +134,7 @@ class Dump {
       out_ << fmt::format(" xattr:{}={:016x}", escaped(name),
                           XXH3_64bits(value.data(), value.size()));
     }
-    if (S_ISREG(item.mode)) {
+    if (S_ISREG(item.mode) && options_.contents) {
       RVM_ASSIGN(const std::string hash, content_hash(state_, inode));
       out_ << " data=" << hash;
     } else if (S_ISLNK(item.mode)) {

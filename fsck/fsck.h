@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -76,7 +77,8 @@ struct Summary {
 Summary check_image(rvm::Device& device, const CheckOptions& options, FindingSink& sink);
 
 struct DumpOptions {
-  bool times = true;  // mtime of every path
+  bool times = true;     // mtime of every path
+  bool contents = true;  // the hash of every file: takes as long as reading them, holes included
 };
 
 // The whole tree as canonical text, one line a path, in the byte order of the paths (docs: the man
@@ -95,5 +97,10 @@ inline constexpr int kExitOperational = 8;
 inline constexpr int kExitUsage = 16;
 inline constexpr int kExitCancelled = 32;
 int run_fsck(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
+// The same on a device that `open` gives for the image's name; what tests of failing devices use.
+using ImageOpener = std::function<rvm::Result<std::shared_ptr<rvm::Device>>(
+    const std::string& image, const rvm::FileOptions& options)>;
+int run_fsck(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
+             const ImageOpener& open);
 
 }  // namespace rvmfs::fsck

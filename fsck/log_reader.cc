@@ -63,27 +63,31 @@ bool LogReader::open() {
   }
   status_ = a_good && (!b_good || a.counter >= b.counter) ? a : b;
   if (!status_is_sane()) return false;
-  read_journal();
-  return true;
+  return read_journal();
 }
 
 // A journal that is not wholly valid was never finished: then no page of it was written home yet.
-void LogReader::read_journal() {
+// One that cannot be read may be valid.
+bool LogReader::read_journal() {
   const uint64_t at = offset_ + 2 * kStatusBytes;
   auto bytes = std::make_unique<PageBytes>();
-  if (!image_.read(at, bytes->bytes)) return;
+  const auto unreadable = [&] {
+    report_.add(FindingId::image_unreadable, "the page journal");
+    return false;
+  };
+  if (!image_.read(at, bytes->bytes)) return unreadable();
   const auto header = load<JournalHeader>(bytes->view());
-  if (header.magic != kJournalMagic || header.batch <= status_.journal_batch ||
-      header.generation != status_.generation || header.count > status_.journal_pages ||
+  if (header.magic != kJournalMagic || header.generation != status_.generation ||
       self_hash_of(bytes->view(), offsetof(JournalHeader, hash), header.batch) != header.hash) {
-    return;
+    return true;
   }
+  if (header.batch <= status_.journal_batch || header.count > status_.journal_pages) return true;
   std::vector<std::unique_ptr<PageBytes>> pages;
   for (uint32_t i = 0; i < header.count; ++i) {
     const JournalEntry& entry = header.entries[i];
     auto page = std::make_unique<PageBytes>();
-    if (!image_.read(at + (1 + uint64_t{i}) * kPage, page->bytes)) return;
-    if (hash_of(page->view(), entry.offset) != entry.hash) return;
+    if (!image_.read(at + (1 + uint64_t{i}) * kPage, page->bytes)) return unreadable();
+    if (hash_of(page->view(), entry.offset) != entry.hash) return true;
     pages.push_back(std::move(page));
   }
   for (uint32_t i = 0; i < header.count; ++i) {
@@ -96,6 +100,7 @@ void LogReader::read_journal() {
     image_.set_journal_page(entry.offset, std::move(pages[i]));
     ++journal_pages_;
   }
+  return true;
 }
 
 uint64_t LogReader::unit_bytes_max() const {
@@ -134,13 +139,15 @@ LogReader::UnitState LogReader::read_unit(uint64_t lsn, uint64_t sequence_min, b
 }
 
 // Is there a valid unit with a higher sequence within reach of the invalid one at `lsn`?
-bool LogReader::later_unit_follows(uint64_t lsn, uint64_t sequence) {
+bool LogReader::later_unit_follows(uint64_t lsn, uint64_t sequence, bool& unreadable) {
   const uint64_t lap_end = status_.head_lsn + status_.record_bytes;
   const uint64_t end = std::min(lsn + unit_bytes_max(), lap_end - status_.block_bytes);
   UnitHeader header;
   std::vector<std::byte> bytes;
   for (uint64_t at = lsn + status_.block_bytes; at <= end; at += status_.block_bytes) {
-    if (read_unit(at, sequence + 1, false, header, bytes) == UnitState::valid) return true;
+    const UnitState state = read_unit(at, sequence + 1, false, header, bytes);
+    if (state == UnitState::valid) return true;
+    unreadable = unreadable || state == UnitState::unreadable;
   }
   return false;
 }
@@ -185,10 +192,15 @@ bool LogReader::replay(const std::function<void(const LogUnit&)>& seen) {
     }
     group.clear();
   }
-  if (lsn < lap_end && later_unit_follows(lsn, sequence)) {
+  bool unreadable = false;
+  if (lsn < lap_end && later_unit_follows(lsn, sequence, unreadable)) {
     report_.add(FindingId::log_damaged,
                 "log position {} (byte {} of the image): unit {} is not valid, and a later one is",
                 lsn, record_area_ + lsn % status_.record_bytes, sequence);
+    return false;
+  }
+  if (unreadable) {
+    report_.add(FindingId::image_unreadable, "behind log position {}", lsn);
     return false;
   }
   if (!group.empty()) report_.add(FindingId::log_torn_tail, "at log position {}", lsn);

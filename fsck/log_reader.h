@@ -64,12 +64,13 @@ class LogReader {
 
   bool read_status(uint64_t at, rvm::format::StatusBlock& out);
   bool status_is_sane();
-  void read_journal();
+  bool read_journal();
   UnitState read_unit(uint64_t lsn, uint64_t sequence_min, bool exact,
                       rvm::format::UnitHeader& header, std::vector<std::byte>& bytes);
   bool header_is_sane(const rvm::format::UnitHeader& header, uint64_t lsn) const;
   rvm::Result<void> read_records(uint64_t lsn, std::span<std::byte> out) const;
-  bool later_unit_follows(uint64_t lsn, uint64_t sequence);
+  // `unreadable`: a place where one could stand cannot be read.
+  bool later_unit_follows(uint64_t lsn, uint64_t sequence, bool& unreadable);
   bool parse(std::span<const std::byte> bytes, LogUnit& unit);
   bool region_is_sane(const rvm::format::RegionEntry& region, uint64_t lsn);
   bool data_is_sane(const rvm::format::RecordHeader& record) const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fsck/fsck.h"
+#include "rvm/out_of_memory.h"
 
 namespace {
 
@@ -18,6 +19,7 @@ extern "C" void on_cancel(int) { ::_exit(rvmfs::fsck::kExitCancelled); }
 }  // namespace
 
 int main(int argc, char** argv) {
+  rvm::exit_when_out_of_memory("fsck.rvmfs", rvmfs::fsck::kExitOperational);
   std::signal(SIGINT, on_cancel);
   std::signal(SIGTERM, on_cancel);
   std::signal(SIGXFSZ, SIG_IGN);

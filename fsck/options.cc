@@ -14,6 +14,7 @@ namespace {
 
 struct Raw {
   bool automatic = false, preen = false, no = false, yes = false, version = false;
+  bool list_findings = false;
 };
 
 void describe_options(CLI::App& app, Raw& raw, CommandLine& command) {
@@ -29,6 +30,7 @@ void describe_options(CLI::App& app, Raw& raw, CommandLine& command) {
   app.add_flag("--dump-tree", command.dump_tree, "Print the whole tree as canonical text");
   app.add_flag("--no-times", command.no_times, "Leave times out of --dump-tree");
   app.add_flag("--dump-log", command.dump_log, "Print the units of the log");
+  app.add_flag("--list-findings", raw.list_findings, "Print what can be found, and how repaired");
 }
 
 }  // namespace
@@ -56,6 +58,11 @@ ParseResult parse_command_line(const std::vector<std::string>& args, std::ostrea
   }
   if (raw.version) {
     out << "fsck.rvmfs " << RVMFS_VERSION << "\n";
+    result.exit_code = kExitClean;
+    return result;
+  }
+  if (raw.list_findings) {
+    out << findings_page();
     result.exit_code = kExitClean;
     return result;
   }

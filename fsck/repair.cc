@@ -40,11 +40,7 @@ Phase next_phase(const RepairPlan& plan) {
 
 rvm::Result<bool> recover(const std::shared_ptr<rvm::Device>& device,
                           const format::Superblock& super) {
-  rvm::Options options;
-  options.log_device = device;
-  options.log_offset = super.log_offset;
-  options.background = false;
-  RVM_ASSIGN(const auto rvm, rvm::Rvm::initialize(std::move(options)));
+  RVM_ASSIGN(const auto rvm, rvm::Rvm::initialize(confined_options(device, super)));
   const bool was_needed = rvm->query().recovery.was_needed;
   RVM_TRY(rvm->truncate());
   RVM_TRY(rvm->close());

@@ -34,13 +34,22 @@ uint64_t chunk_word(uint64_t index) {
 
 }  // namespace
 
+rvm::Options confined_options(const std::shared_ptr<rvm::Device>& device,
+                              const format::Superblock& super) {
+  rvm::Options options;
+  options.log_device = device;
+  options.log_offset = super.log_offset;
+  options.background = false;
+  options.open_segment = [](std::string_view, bool) -> rvm::Result<std::shared_ptr<rvm::Device>> {
+    return rvm::Error{rvm::Errc::no_segment, 0, 0, "a volume has no other segments"};
+  };
+  return options;
+}
+
 rvm::Result<std::unique_ptr<RepairSession>> RepairSession::open(std::shared_ptr<rvm::Device> device,
                                                                 const CheckState& state) {
   std::unique_ptr<RepairSession> session(new RepairSession(state));
-  rvm::Options options;
-  options.log_device = std::move(device);
-  options.log_offset = state.super.log_offset;
-  RVM_ASSIGN(session->rvm_, rvm::Rvm::initialize(std::move(options)));
+  RVM_ASSIGN(session->rvm_, rvm::Rvm::initialize(confined_options(device, state.super)));
   const uint64_t chunks = state.space->chunk_count() + kChunksMore;
   RVM_ASSIGN(session->space_, rvm::Space::open(*session->rvm_, *session, chunks * kChunkBytes));
   session->pool_ = std::make_unique<rvm::PagePool>(*session->space_);

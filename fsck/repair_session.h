@@ -18,6 +18,10 @@
 
 namespace rvmfs::fsck {
 
+// For opening the log of a volume: it may name no other file.
+rvm::Options confined_options(const std::shared_ptr<rvm::Device>& device,
+                              const format::Superblock& super);
+
 class RepairSession final : public rvm::ChunkSource {
  public:
   static rvm::Result<std::unique_ptr<RepairSession>> open(std::shared_ptr<rvm::Device> device,

@@ -111,6 +111,15 @@ rvm::Result<void> repair_groups(RepairSession& session) {
   GroupTruth bits;
   uint64_t used = 0;
   for (uint64_t group = 0; group < groups; ++group) {
+    // A volume may be large and almost empty: a page of descriptors that is not there, of groups in
+    // which nobody owns anything, is as it should be.
+    if (group % format::kGroupsPerPage == 0) {
+      RVM_ASSIGN(const uint64_t place, session.descriptor_of(group));
+      if (place == 0 && truth.next_owned(group) >= group + format::kGroupsPerPage) {
+        group += format::kGroupsPerPage - 1;
+        continue;
+      }
+    }
     truth.read(group, bits);
     used += bits.used;
     rvm::Transaction tx = session.begin();

@@ -50,8 +50,9 @@ class NoSink final : public FindingSink {
 
 class Program {
  public:
-  Program(const CommandLine& command, std::ostream& out, std::ostream& err)
-      : command_(command), out_(out), err_(err), printer_(out, command.verbose) {
+  Program(const CommandLine& command, std::ostream& out, std::ostream& err,
+          const ImageOpener& opener)
+      : command_(command), out_(out), err_(err), opener_(opener), printer_(out, command.verbose) {
     options_.progress = [this](int pass, uint64_t done, uint64_t all) {
       if (command_.progress_fd < 0) return;
       ::dprintf(command_.progress_fd, "%d %llu %llu %s\n", pass,
@@ -68,7 +69,7 @@ class Program {
       err_ << "fsck.rvmfs: " << command_.image << ": not an rvmfs volume\n";
       return kExitOperational;
     }
-    if (command_.dump_tree) return dumped(dump_tree(*device_, out_, {!command_.no_times}));
+    if (command_.dump_tree) return dumped(dump_tree(*device_, out_, {.times = !command_.no_times}));
     if (command_.dump_log) return dumped(dump_log(*device_, out_));
     if (!command_.force) {
       if (const auto summary = quick_look()) return say_clean(*summary);
@@ -78,11 +79,11 @@ class Program {
 
  private:
   bool open(bool look_only) {
-    auto device = rvm::open_file_device(command_.image, {.read_only = look_only});
+    auto device = opener_(command_.image, {.read_only = look_only});
     if (!device && look_only && device.error() == rvm::Errc::busy) {
       err_ << "fsck.rvmfs: " << command_.image
            << ": warning: it is in use, and may change while it is read\n";
-      device = rvm::open_file_device(command_.image, {.read_only = true, .lock = false});
+      device = opener_(command_.image, {.read_only = true, .lock = false});
     }
     if (device) {
       device_ = *device;
@@ -242,6 +243,7 @@ class Program {
   const CommandLine& command_;
   std::ostream& out_;
   std::ostream& err_;
+  const ImageOpener& opener_;
   Printer printer_;
   CheckOptions options_;
   std::shared_ptr<rvm::Device> device_;
@@ -249,10 +251,15 @@ class Program {
 
 }  // namespace
 
-int run_fsck(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+int run_fsck(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
+             const ImageOpener& open) {
   const ParseResult parsed = parse_command_line(args, out, err);
   if (parsed.exit_code) return *parsed.exit_code;
-  return Program(parsed.command, out, err).run();
+  return Program(parsed.command, out, err, open).run();
+}
+
+int run_fsck(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+  return run_fsck(args, out, err, rvm::open_file_device);
 }
 
 }  // namespace rvmfs::fsck

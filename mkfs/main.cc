@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "mkfs/mkfs.h"
+#include "rvm/out_of_memory.h"
 
 int main(int argc, char** argv) {
+  rvm::exit_when_out_of_memory("mkfs.rvmfs", 1);
   // Running into RLIMIT_FSIZE is an error of the write, not the end of the program.
   std::signal(SIGXFSZ, SIG_IGN);
   return rvmfs::mkfs::run_mkfs(std::vector<std::string>(argv + 1, argv + argc), std::cout,

@@ -4,7 +4,9 @@
 # Installs what building, testing and mounting need, from the packages of Debian 12. Does nothing,
 # and needs no rights, where everything is there already.
 #
-#   scripts/setup.sh [--bench]      --bench: also the filesystems that bench/run.py compares with
+#   scripts/setup.sh [--bench | --fuzz]
+#     --bench  also the filesystems that bench/run.py compares with
+#     --fuzz   also clang with libFuzzer, for scripts/fuzz.sh
 set -euo pipefail
 
 packages=(
@@ -16,8 +18,10 @@ packages=(
 )
 if [[ ${1:-} == --bench ]]; then
   packages+=(e2fsprogs fuse2fs ntfs-3g xfsprogs btrfs-progs mount git tar)
+elif [[ ${1:-} == --fuzz ]]; then
+  packages+=(clang libclang-rt-14-dev)
 elif (($# > 0)); then
-  echo "usage: scripts/setup.sh [--bench]" >&2
+  echo "usage: scripts/setup.sh [--bench | --fuzz]" >&2
   exit 1
 fi
 

@@ -151,6 +151,7 @@ Result<std::optional<Tree::Entry>> Tree::first_at_or_after(Key key, Key last) {
   if (index == kCellOutside) return damaged_cell(leaf.node);
   if (index == leaf.node.count()) return std::optional<Entry>();
   RVM_ASSIGN(const Entry entry, entry_at(leaf.node, index));
+  if (entry.key < key) return damaged_node(leaf.node.offset, "tree keys out of order");
   if (last < entry.key) return std::optional<Entry>();
   return std::optional<Entry>(entry);
 }
@@ -170,6 +171,7 @@ Result<std::optional<Tree::Entry>> Tree::last_at_or_before(Key key, Key first) {
   if (after == kCellOutside) return damaged_cell(leaf.node);
   if (after == 0) return std::optional<Entry>();
   RVM_ASSIGN(const Entry entry, entry_at(leaf.node, after - 1));
+  if (key < entry.key) return damaged_node(leaf.node.offset, "tree keys out of order");
   if (entry.key < first) return std::optional<Entry>();
   return std::optional<Entry>(entry);
 }
@@ -192,14 +194,20 @@ Result<void> Tree::Cursor::seek(Key key) {
   has_bound_ = leaf.has_next;
   bound_ = leaf.next;
   if (slot_ == leaf.node.count()) return {};  // behind the last entry of the tree
-  return load();
+  return load(key);
 }
 
 Result<void> Tree::Cursor::next() {
   if (!valid_) return Error{.code = Errc::invalid_argument, .what = "cursor at the end"};
   valid_ = false;
   const Node leaf{leaf_offset_, leaf_};
-  if (++slot_ < leaf.count()) return load();
+  if (++slot_ < leaf.count()) {
+    const Key previous = entry_.key;
+    RVM_TRY(load(previous));
+    if (entry_.key != previous) return {};
+    valid_ = false;
+    return damaged_node(leaf_offset_, "a tree key is there twice");
+  }
   if (!has_bound_) return {};
   const Key sought = bound_;
   if (sought <= entry_.key) return damaged_node(leaf_offset_, "tree leaf beyond its upper bound");
@@ -211,8 +219,10 @@ Result<void> Tree::Cursor::next() {
   return {};
 }
 
-Result<void> Tree::Cursor::load() {
+// A walk that could go back might never end.
+Result<void> Tree::Cursor::load(Key least) {
   RVM_ASSIGN(entry_, entry_at(Node{leaf_offset_, leaf_}, slot_));
+  if (entry_.key < least) return damaged_node(leaf_offset_, "tree keys out of order");
   valid_ = true;
   return {};
 }

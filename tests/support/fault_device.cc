@@ -44,6 +44,11 @@ void FaultDevice::clear() {
   flips_.clear();
 }
 
+void FaultDevice::pause(bool paused) {
+  std::lock_guard lock(mutex_);
+  paused_ = paused;
+}
+
 uint64_t FaultDevice::calls(DeviceCall kind) const {
   std::lock_guard lock(mutex_);
   return calls_[index_of(kind)];
@@ -56,6 +61,7 @@ uint64_t FaultDevice::faults() const {
 
 std::optional<Fault> FaultDevice::next(DeviceCall kind, uint64_t offset, uint64_t length) {
   std::lock_guard lock(mutex_);
+  if (paused_) return std::nullopt;
   const uint64_t number = calls_[index_of(kind)]++;
   for (const NthRule& rule : nth_rules_) {
     if (rule.kind != kind || number < rule.at) continue;

@@ -52,6 +52,8 @@ class FaultDevice final : public rvm::Device {
   void flip_bits(uint64_t offset, std::byte mask);
   // Forgets all rules. Counters stay.
   void clear();
+  // While paused, calls neither fail nor count: to look at what is there in the middle of a run.
+  void pause(bool paused);
 
   // Calls of the kind since construction, failed ones included, and those that a rule made fail.
   uint64_t calls(DeviceCall kind) const;
@@ -94,6 +96,7 @@ class FaultDevice final : public rvm::Device {
   std::vector<NthRule> nth_rules_;
   std::vector<RangeRule> range_rules_;
   std::map<uint64_t, std::byte> flips_;
+  bool paused_ = false;
 };
 
 }  // namespace rvmfs::test

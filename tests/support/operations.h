@@ -13,8 +13,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/reference_model.h"
@@ -104,7 +106,10 @@ struct GeneratorOptions {
 class OperationGenerator {
  public:
   OperationGenerator(uint64_t seed, const GeneratorOptions& options)
-      : random_(seed), options_(options) {}
+      : random_(std::mt19937_64(seed)), options_(options) {}
+  // Takes its chances from somewhere else.
+  OperationGenerator(std::function<uint64_t()> random, const GeneratorOptions& options)
+      : random_(std::move(random)), options_(options) {}
   Op next(const ReferenceModel& model, const Slots& slots);
 
  private:
@@ -124,7 +129,7 @@ class OperationGenerator {
   void fill_xattr(Op& op, const ReferenceModel& model, const Slots& slots);
   void fill_data(Op& op, const ReferenceModel& model, const Slots& slots);
 
-  std::mt19937_64 random_;
+  std::function<uint64_t()> random_;
   GeneratorOptions options_;
 };
 

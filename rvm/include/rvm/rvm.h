@@ -79,7 +79,9 @@ using SegmentOpener =
 struct Options {
   std::shared_ptr<Device> log_device = nullptr;
   uint64_t log_offset = 0;
-  SegmentOpener open_segment = nullptr;  // default: open_file_device(name)
+  // Default: open_file_device(name). The names come from the log: who opens logs of strangers says
+  // here which ones it means.
+  SegmentOpener open_segment = nullptr;
   Tuning tuning = {};
   bool background = true;  // a thread truncates when the threshold is passed
   // Recover in memory only and never write to any device: for checking and for read-only media.

@@ -77,7 +77,7 @@ class Tree {
     std::span<const std::byte> value() const { return entry_.value; }
 
    private:
-    Result<void> load();  // the entry at slot_
+    Result<void> load(Key least);  // the entry at slot_; its key must not be less
 
     Tree& tree_;
     bool valid_ = false;
