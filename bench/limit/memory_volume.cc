@@ -118,7 +118,7 @@ Result<std::unique_ptr<Volume>> Volume::open(std::shared_ptr<rvm::Device>,
 }
 Result<void> Volume::close() { return {}; }
 rvm::RecoveryReport Volume::recovery() const { return {}; }
-const format::Superblock& Volume::superblock() const {
+format::Superblock Volume::superblock() const {
   static const format::Superblock none{};
   return none;
 }

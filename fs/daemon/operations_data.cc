@@ -51,11 +51,16 @@ void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_
 }
 
 void write(fuse_req_t request, fuse_ino_t inode, const char* bytes, size_t size, off_t offset,
-           fuse_file_info*) {
+           fuse_file_info* file) {
   const Result<size_t> written =
       volume_of(request).write(inode, static_cast<uint64_t>(offset),
                                std::as_bytes(std::span(bytes, size)), write_kills_suid_gid());
   if (!written) return reply_error(request, written.error());
+  // For a write past its cache the kernel leaves O_DSYNC to us; for others it sends an fsync.
+  if ((file->flags & O_DIRECT) != 0 && (file->flags & O_DSYNC) != 0) {
+    const Result<void> synced = volume_of(request).fsync(inode, true);
+    if (!synced) return reply_error(request, synced.error());
+  }
   fuse_reply_write(request, *written);
 }
 

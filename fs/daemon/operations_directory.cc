@@ -56,6 +56,8 @@ class EntryBuffer {
   size_t add_plus(const DirectoryItem& item, const char* name) {
     fuse_entry_param entry{};  // node id 0: a name without attributes
     if (item.attributes != nullptr) {
+      note_given(state_of(request_), *item.attributes,
+                 static_cast<uint32_t>(fuse_req_ctx(request_)->pid));
       entry = to_entry(*item.attributes);
     } else {
       entry.attr.st_ino = item.inode;

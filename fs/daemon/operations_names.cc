@@ -57,41 +57,55 @@ void forget_multi(fuse_req_t request, size_t count, fuse_forget_data* items) {
 
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
   MountState& state = state_of(request);
-  reply_entry(request, settle(state, state.volume.mknod(parent, name, mode, major(device),
-                                                        minor(device), caller_of(request))));
+  const auto made = settle(state, state.volume.mknod(parent, name, mode, major(device),
+                                                     minor(device), caller_of(request)));
+  directory_changed(request, parent);
+  reply_entry(request, made);
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
   MountState& state = state_of(request);
-  reply_entry(request, settle(state, state.volume.mkdir(parent, name, mode, caller_of(request))));
+  const auto made = settle(state, state.volume.mkdir(parent, name, mode, caller_of(request)));
+  directory_changed(request, parent);
+  reply_entry(request, made);
 }
 
 void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
   MountState& state = state_of(request);
-  reply_entry(request,
-              settle(state, state.volume.symlink(parent, name, target, caller_of(request))));
+  const auto made = settle(state, state.volume.symlink(parent, name, target, caller_of(request)));
+  directory_changed(request, parent);
+  reply_entry(request, made);
 }
 
 void link(fuse_req_t request, fuse_ino_t inode, fuse_ino_t parent, const char* name) {
   MountState& state = state_of(request);
-  reply_entry(request, settle(state, state.volume.link(inode, parent, name)));
+  const auto made = settle(state, state.volume.link(inode, parent, name));
+  directory_changed(request, parent);
+  reply_entry(request, made);
 }
 
 void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
   MountState& state = state_of(request);
-  reply_result(request, settle(state, state.volume.unlink(parent, name)));
+  const auto removed = settle(state, state.volume.unlink(parent, name));
+  directory_changed(request, parent);
+  reply_result(request, removed);
 }
 
 void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
   MountState& state = state_of(request);
-  reply_result(request, settle(state, state.volume.rmdir(parent, name)));
+  const auto removed = settle(state, state.volume.rmdir(parent, name));
+  directory_changed(request, parent);
+  reply_result(request, removed);
 }
 
 void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
             const char* new_name, unsigned flags) {
   MountState& state = state_of(request);
-  reply_result(request,
-               settle(state, state.volume.rename(parent, name, new_parent, new_name, flags)));
+  const auto renamed =
+      settle(state, state.volume.rename(parent, name, new_parent, new_name, flags));
+  directory_changed(request, parent);
+  if (new_parent != parent) directory_changed(request, new_parent);
+  reply_result(request, renamed);
 }
 
 void readlink(fuse_req_t request, fuse_ino_t inode) {
@@ -110,6 +124,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
   }
   const Result<Attributes> made = settle(
       state, state.volume.mknod(parent, name, S_IFREG | (mode & 07777), 0, 0, caller_of(request)));
+  directory_changed(request, parent);
   if (!made) return reply_error(request, made.error());
   const fuse_entry_param entry = to_entry(*made);
   file->keep_cache = 1;

@@ -108,6 +108,7 @@ StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0
 void statx(MountState& state, const RawRequest& request) {
   const auto attributes = state.volume.getattr(request.header.nodeid);
   if (!attributes) return static_cast<void>(reply(request, report(attributes.error())));
+  note_given(state, *attributes, request.header.pid);
   StatxReply out{};
   out.attr_valid = kForeverSeconds;
   out.mask = STATX_BASIC_STATS | STATX_BTIME;

@@ -9,6 +9,7 @@
 
 #include "fs/daemon/messages.h"
 #include "fs/daemon/operations.h"
+#include "fs/daemon/session.h"
 
 namespace rvmfs {
 namespace {
@@ -80,6 +81,18 @@ int report(const Error& error) {
   return number;
 }
 
+void note_given(MountState& state, const Attributes& attributes, uint32_t pid) {
+  if (S_ISDIR(attributes.mode)) state.given_attributes.given(attributes.inode, pid);
+}
+
+void directory_changed(fuse_req_t request, fuse_ino_t directory) {
+  MountState& state = state_of(request);
+  const auto pid = static_cast<uint32_t>(fuse_req_ctx(request)->pid);
+  if (state.given_attributes.must_invalidate(directory, pid)) {
+    state.session->forget_attributes(directory);
+  }
+}
+
 void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, report(error)); }
 
 void reply_result(fuse_req_t request, const Result<void>& result) {
@@ -89,6 +102,7 @@ void reply_result(fuse_req_t request, const Result<void>& result) {
 void reply_entry(fuse_req_t request, const Result<Attributes>& result) {
   if (!result) return reply_error(request, result.error());
   Volume& volume = volume_of(request);
+  note_given(state_of(request), *result, static_cast<uint32_t>(fuse_req_ctx(request)->pid));
   const fuse_entry_param entry = to_entry(*result);
   // The program may have been killed meanwhile; then the kernel does not know the entry.
   if (fuse_reply_entry(request, &entry) != 0) volume.forget(result->inode, 1);
@@ -96,6 +110,7 @@ void reply_entry(fuse_req_t request, const Result<Attributes>& result) {
 
 void reply_attributes(fuse_req_t request, const Result<Attributes>& result) {
   if (!result) return reply_error(request, result.error());
+  note_given(state_of(request), *result, static_cast<uint32_t>(fuse_req_ctx(request)->pid));
   const struct stat attributes = to_stat(*result);
   fuse_reply_attr(request, &attributes, kForever);
 }

@@ -28,6 +28,11 @@ fuse_entry_param to_entry(const Attributes& attributes);
 // The errno for the program; what only people can mend goes to the log as well.
 int report(const Error& error);
 
+// Beside every reply with attributes, and before every reply to a change of a directory
+// (given_attributes.h).
+void note_given(MountState& state, const Attributes& attributes, uint32_t pid);
+void directory_changed(fuse_req_t request, fuse_ino_t directory);
+
 void reply_error(fuse_req_t request, const Error& error);
 // Success or the error.
 void reply_result(fuse_req_t request, const Result<void>& result);

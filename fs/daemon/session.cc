@@ -135,6 +135,11 @@ void Session::notify() const {
   [[maybe_unused]] const ssize_t ignored = write(event_fd_, &one, sizeof one);
 }
 
+void Session::forget_attributes(fuse_ino_t inode) {
+  // Fails if the kernel does not know the inode any more: then there is nothing to forget.
+  static_cast<void>(fuse_lowlevel_notify_inval_inode(fuse_, inode, -1, 0));
+}
+
 void Session::stop() {
   stopping_ = true;
   // A worker that waits in read(2) is woken by a signal. The signal may come just before the read,

@@ -57,6 +57,9 @@ class Session {
   // what may now be another mount at that place. (libfuse then leaks its copy of the path.)
   void forget_mount() { mounted_ = false; }
 
+  // The kernel forgets the attributes of the inode, and replies under way that carry them.
+  void forget_attributes(fuse_ino_t inode);
+
   // Ends: requests that are being worked on are finished, then all workers are gone.
   void stop();
 

@@ -3,6 +3,7 @@
 // What the operations of a mounted volume see: the userdata of the FUSE session.
 #pragma once
 
+#include "fs/daemon/given_attributes.h"
 #include "fs/daemon/init_flags.h"
 #include "fs/daemon/options.h"
 #include "fs/volume.h"
@@ -18,6 +19,7 @@ struct MountState {
   Volume& volume;
   const Options& options;
   InitFlags init;
+  GivenAttributes given_attributes;
   Session* session = nullptr;  // set by the session itself
 };
 

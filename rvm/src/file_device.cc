@@ -10,19 +10,23 @@
 //   share it; ftruncate has it alone. Other writes and all reads take no lock.
 // - A durable write goes past the host's page cache (O_DIRECT | O_DSYNC, a second descriptor): it
 //   does not wait for everything else that was written, as fdatasync does, and on blocks that were
-//   written before the host has no metadata to commit. Where that does not work (tmpfs, odd
-//   sectors), it is a write and an fdatasync.
+//   written before the host has no metadata to commit. Where that does not work (odd sectors), or
+//   is not known to keep the promise (the kernel forgets O_DSYNC on a FUSE host), it is a write and
+//   an fdatasync.
 // - EINTR is never an error. A short transfer is continued. ENOSPC, EDQUOT and EFBIG are no_space.
 // - A process that may run into RLIMIT_FSIZE has to ignore SIGXFSZ, as a library cannot: the write
 //   then fails with EFBIG.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -92,6 +96,7 @@ class FileDevice final : public Device {
   Result<void> discard(uint64_t offset, uint64_t length) override;
   Result<void> allocate(uint64_t offset, uint64_t length) override;
   Result<void> resize(uint64_t bytes) override;
+  uint64_t first_hole(uint64_t offset, uint64_t length) const override;
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
   uint64_t host_bytes_free() const override;
   bool can_grow() const override { return !is_block_ && !read_only_; }
@@ -173,8 +178,22 @@ Result<void> FileDevice::flush() {
   return {};
 }
 
+// Hosts whose O_DIRECT | O_DSYNC is durable when it returns.
+bool host_keeps_direct_writes(int fd) {
+  struct statfs host {};
+  if (retry_on_eintr([&] { return ::fstatfs(fd, &host); }) != 0) return false;
+  constexpr std::array<uint32_t, 4> kKnown = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                              F2FS_SUPER_MAGIC};
+  return std::find(kKnown.begin(), kKnown.end(), static_cast<uint32_t>(host.f_type)) !=
+         kKnown.end();
+}
+
 int FileDevice::direct_fd() {
   std::call_once(direct_opened_, [this] {
+    if (!is_block_ && !host_keeps_direct_writes(fd_.get())) {
+      can_write_direct_.store(false, std::memory_order_relaxed);
+      return;
+    }
     // The same file, whatever has become of its name.
     const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
     const int flags = O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC;
@@ -269,6 +288,13 @@ Result<void> FileDevice::allocate(uint64_t offset, uint64_t length) {
     can_allocate_.store(false, std::memory_order_relaxed);
   }
   return grow_to(offset + length);
+}
+
+uint64_t FileDevice::first_hole(uint64_t offset, uint64_t length) const {
+  const uint64_t end = offset + length;
+  if (is_block_ || end > size()) return end;
+  const off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
+  return hole < 0 ? end : std::min(end, static_cast<uint64_t>(hole));
 }
 
 Result<void> FileDevice::grow_to(uint64_t bytes) {

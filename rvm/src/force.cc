@@ -130,6 +130,7 @@ Result<void> Rvm::Impl::write_out(const Spool& batch, const ClientDataBatch& dat
   uint64_t bytes = 0;
   for (const BuiltUnit& unit : units) bytes += unit.bytes.size();
   RVM_TRY(make_room(bytes));
+  RVM_TRY(prepare_log(bytes));
   RVM_TRY(write_group(units, batch.transactions, end));
   const std::lock_guard lock(mutex);
   stats.log_units_written += units.size();
@@ -233,6 +234,28 @@ void Rvm::Impl::put_back(std::unique_ptr<Spool> batch) {
   spool->after_device_writes |= newer->after_device_writes;
   spool->last_ticket = std::max(spool->last_ticket, newer->last_ticket);
   spool_bytes.store(spool->bytes, std::memory_order_relaxed);
+}
+
+// A log that is written for the first time: the host takes twice as long for a durable write where
+// it has to mark blocks as written as well. So that is done ahead, in larger pieces.
+Result<void> Rvm::Impl::prepare_log(uint64_t bytes) {
+  constexpr uint64_t kAhead = 1 << 20;
+  if (tail.lsn + bytes <= prepared_lsn) return {};
+  uint64_t free_end = log->record_bytes();
+  {
+    const std::lock_guard lock(mutex);
+    free_end += head_lsn;
+  }
+  const uint64_t begin = std::max(prepared_lsn, tail.lsn);
+  const uint64_t end = std::min(round_down(tail.lsn + bytes + kAhead, kPageBytes), free_end);
+  const Result<void> prepared = log->prepare(begin, end - begin);
+  // Without space on the host the write itself may still find room, or says so.
+  if (!prepared && prepared.error().code != Errc::no_space) {
+    failed = true;
+    return prepared;
+  }
+  prepared_lsn = end;
+  return {};
 }
 
 // Waits until `bytes` fit the log. Called by the leader, without `mutex`.

@@ -134,6 +134,7 @@ struct Rvm::Impl {
   // force leader (tail) and under truncate_mutex (head_lsn), both holding `mutex`.
   uint64_t head_lsn = 0;
   LogPosition tail;
+  uint64_t prepared_lsn = 0;  // the force leader's: up to here the host has storage for the log
   std::deque<LogPosition> groups;  // where the groups from head_lsn on begin
   std::set<DirtyPage> dirty;
 
@@ -176,6 +177,7 @@ struct Rvm::Impl {
   Result<void> write_group(std::vector<BuiltUnit>& units, uint32_t transactions, LogPosition& end);
   Result<void> write_unflushed(std::vector<BuiltUnit>& units, uint32_t transactions);
   Result<void> make_room(uint64_t bytes);
+  Result<void> prepare_log(uint64_t bytes);
   void group_written(const Spool& batch, const ClientDataBatch& data, const LogPosition& end);
   void put_back(std::unique_ptr<Spool> batch);
   uint64_t log_bytes_used() const { return tail.lsn - head_lsn; }

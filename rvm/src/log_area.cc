@@ -233,6 +233,20 @@ Result<void> LogArea::write(uint64_t lsn, std::span<const std::byte> in) const {
   return device_->write(records_offset(), in.subspan(first));
 }
 
+Result<void> LogArea::prepare(uint64_t lsn, uint64_t length) const {
+  static const std::vector<std::byte> zeros(256 * 1024);
+  while (length > 0) {
+    const uint64_t at = lsn % record_bytes_;
+    const uint64_t piece = std::min({length, record_bytes_ - at, uint64_t{zeros.size()}});
+    if (device_->first_hole(records_offset() + at, piece) < records_offset() + at + piece) {
+      RVM_TRY(device_->write_durable(records_offset() + at, std::span(zeros).first(piece)));
+    }
+    lsn += piece;
+    length -= piece;
+  }
+  return {};
+}
+
 Result<void> LogArea::write_durable(uint64_t lsn, std::span<const std::byte> in) const {
   if (RVM_SEEDED_BUG("log_flush_skipped")) return write(lsn, in);
   const uint64_t at = lsn % record_bytes_;

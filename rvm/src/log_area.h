@@ -44,6 +44,10 @@ class LogArea {
   // flush.
   Result<void> write_durable(uint64_t lsn, std::span<const std::byte> in) const;
 
+  // Makes sure that the host need not find or mark storage when [lsn, lsn + length) is written:
+  // writes zeros where nothing was ever written. Only for room that holds nothing any more.
+  Result<void> prepare(uint64_t lsn, uint64_t length) const;
+
   uint64_t record_bytes() const { return record_bytes_; }
   uint32_t block_bytes() const { return block_bytes_; }
   uint32_t journal_pages() const { return journal_pages_; }

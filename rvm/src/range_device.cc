@@ -54,6 +54,10 @@ class RangeDevice final : public Device {
     return base_->allocate(base_offset_ + offset, length);
   }
 
+  uint64_t first_hole(uint64_t offset, uint64_t length) const override {
+    return base_->first_hole(base_offset_ + offset, length) - base_offset_;
+  }
+
   Result<void> resize(uint64_t bytes) override {
     if (bytes == length_) return {};
     return Error{Errc::out_of_range, 0, bytes, "a range of a device cannot change its size"};

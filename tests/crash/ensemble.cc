@@ -38,6 +38,9 @@ class Ensemble::Face final : public rvm::Device {
   Result<void> resize(uint64_t bytes) override {
     return noted([&] { return base_->resize(bytes); });
   }
+  uint64_t first_hole(uint64_t offset, uint64_t length) const override {
+    return base_->first_hole(offset, length);
+  }
   uint64_t size() const override { return base_->size(); }
   bool can_grow() const override { return base_->can_grow(); }
   std::string name() const override { return "device " + std::to_string(index_); }

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
 #include "tests/mount/kill_rounds.h"
@@ -165,6 +166,27 @@ TEST_F(Kill, a_moment_after_an_operation_loses_at_most_the_commit_interval) {
   EXPECT_TRUE(read_file(at("file")) == text(50'000, 1));
   ASSERT_NO_FATAL_FAILURE(unmount());
   expect_clean();
+}
+
+TEST_F(Kill, loses_no_write_that_was_asked_to_be_durable_when_it_returns) {
+  ASSERT_NO_FATAL_FAILURE(format());
+  alignas(4096) static const std::array<char, 4096> kBytes = [] {
+    std::array<char, 4096> bytes;
+    bytes.fill('d');
+    return bytes;
+  }();
+  const std::pair<const char*, int> kinds[] = {
+      {"dsync", O_DSYNC}, {"sync", O_SYNC}, {"direct", O_DIRECT | O_DSYNC}};
+  for (const auto& [name, flags] : kinds) {
+    ASSERT_NO_FATAL_FAILURE(start("commit=600"));
+    Fd fd(open(at(name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644));
+    ASSERT_EQ(pwrite(fd, kBytes.data(), kBytes.size(), 0), 4096) << name << strerror(errno);
+    ASSERT_NO_FATAL_FAILURE(kill_daemon());
+    fd.close();
+    ASSERT_NO_FATAL_FAILURE(start());
+    EXPECT_EQ(read_file(at(name)), std::string(kBytes.data(), kBytes.size())) << name;
+    ASSERT_NO_FATAL_FAILURE(unmount());
+  }
 }
 
 TEST_F(Kill, frees_the_space_of_files_that_were_open_and_had_no_name) {

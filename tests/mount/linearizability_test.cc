@@ -7,6 +7,8 @@
 //   RVMFS_LINEARIZE_SEED=n, RVMFS_LINEARIZE_HISTORIES=n   as in tests/model/linearizability_test.cc
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "tests/mount/mount_caller.h"
 #include "tests/mount/mount_test_base.h"
 #include "tests/support/environment.h"
@@ -54,6 +56,20 @@ class Linearizable : public MountTest {
     caller.set_nursery(nursery, kDirectoriesEach);
   }
 
+  // When all is quiet, what the kernel keeps of a directory must be true: a reply that raced with a
+  // change must not have stayed.
+  void expect_true_link_counts(const std::string& name) {
+    for (const std::string& path : {at(name + "/a"), at(name + "/b")}) {
+      nlink_t links = 2;
+      for (const auto& entry : std::filesystem::directory_iterator(path)) {
+        if (entry.symlink_status().type() == std::filesystem::file_type::directory) ++links;
+      }
+      struct stat status {};
+      EXPECT_CALL_OK(stat(path.c_str(), &status));
+      EXPECT_EQ(status.st_nlink, links) << path;
+    }
+  }
+
   std::vector<std::unique_ptr<FsCaller>> callers_;
 };
 
@@ -77,6 +93,7 @@ TEST_F(Linearizable, are_the_system_calls_of_eight_threads_on_few_names) {
     total.add("histories");
     total.add("calls", history.size());
     total.add("overlaps", overlaps(history));
+    expect_true_link_counts(std::to_string(number));
     const std::string wrong = judge(start, history);
     if (wrong.empty()) continue;
     total.fail();

@@ -4,6 +4,7 @@
 #include "tests/mount/mount_caller.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -117,10 +118,9 @@ void MountCaller::make_on_inode(FsCall& call) {
     case FsCall::Kind::getattr: {
       struct stat status {};
       note(call, fstat(at(call.inode), &status));
-      call.text =
-          S_ISDIR(status.st_mode)
-              ? std::string(kDirectoryText)
-              : text_of(status.st_mode, static_cast<uint64_t>(status.st_size), status.st_nlink);
+      call.text = S_ISDIR(status.st_mode)
+                      ? std::string(kDirectoryText)
+                      : fmt::format("{} size {} links", kFileText, status.st_size);
       return;
     }
     case FsCall::Kind::write: {

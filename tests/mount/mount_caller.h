@@ -15,8 +15,9 @@
 //     none (readdir(3)); here a directory's attributes are asked for instead
 //   - a read beside a write that makes the file longer may see the new bytes and the old size: only
 //     sizes are asked for
-//   - of directories only the type is compared. Not what it should be: a GETATTR that races with a
-//     rename can leave an old link count in the kernel's cache (docs/PROMISES.md, P25)
+//   - link counts are not compared, and of directories only the type: while a rename or link is
+//     under way, its effect on them may be seen before its effect on names, of which the kernel has
+//     its own copy. When all is quiet, the test looks at them
 // Names, attributes and sizes may all come out of the kernel's caches; they must be
 // those of a moment within the call all the same, since every change goes through the same kernel.
 #pragma once

@@ -46,6 +46,18 @@ TEST_F(FileDevice, is_not_created_unless_asked) {
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
+TEST_F(FileDevice, knows_where_the_host_has_nothing_written_yet) {
+  const auto device = open({.create = true});
+  ASSERT_NE(device, nullptr);
+  write_all(*device, 0, pattern(64 << 10, 1));
+  EXPECT_OK(device->allocate(0, 1 << 20));
+  EXPECT_OK(device->flush());
+  EXPECT_EQ(device->first_hole(0, 64 << 10), 64u << 10);
+  EXPECT_EQ(device->first_hole(0, 1 << 20), 64u << 10);
+  EXPECT_OK(device->write_durable(64 << 10, Bytes(128 << 10)));
+  EXPECT_EQ(device->first_hole(0, 1 << 20), 192u << 10);
+}
+
 TEST_F(FileDevice, exclusive_creation_refuses_what_is_there) {
   ASSERT_NE(open({.create = true, .exclusive = true}), nullptr);
   EXPECT_ERROR(open_file_device(path_, {.create = true, .exclusive = true}), Errc::exists);

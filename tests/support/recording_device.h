@@ -65,6 +65,10 @@ class RecordingDevice final : public rvm::Device {
   rvm::Result<void> discard(uint64_t offset, uint64_t length) override;
   rvm::Result<void> allocate(uint64_t offset, uint64_t length) override;
   rvm::Result<void> resize(uint64_t bytes) override;
+  // A file behaves as if nothing had been written before: preparing writes come whenever they may.
+  uint64_t first_hole(uint64_t offset, uint64_t length) const override {
+    return can_grow_ ? offset : offset + length;
+  }
   uint64_t size() const override;
   bool can_grow() const override { return can_grow_; }
   std::string name() const override { return "recording"; }

@@ -57,6 +57,11 @@ class Device {
   // never-written bytes is zeros. Errors: io, no_space, out_of_range.
   virtual Result<void> allocate(uint64_t offset, uint64_t length) = 0;
 
+  // The first byte of the range that has no storage on the host yet, or storage that was never
+  // written: the first write to it costs the host metadata of its own. The end of the range where
+  // there is none, or where nobody can tell.
+  virtual uint64_t first_hole(uint64_t offset, uint64_t length) const { return offset + length; }
+
   // Bytes. For a file its current length.
   virtual uint64_t size() const = 0;
 
