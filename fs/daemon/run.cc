@@ -97,9 +97,7 @@ class Mount {
       say(Level::error, "{}: {}", options_.mount_point, why(session.error()));
       return false;
     }
-    const bool served = serve_session(**session, background, signals);
-    (*session)->stop();
-    return served;
+    return serve_session(**session, background, signals);
   }
 
   // Everything durable, and the image free for others.
@@ -157,7 +155,9 @@ class Mount {
         break;
       }
     }
-    // It may have been unmounted as soon as it answered.
+    // It may have been unmounted as soon as it answered, and before the worker that answered came to
+    // say so: after stop() it has.
+    session.stop();
     if (session.ready()) return background.detach(), true;
     say(Level::error, "{}: the mount never answered", options_.mount_point);
     return false;
