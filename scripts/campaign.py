@@ -51,7 +51,7 @@ def script(name, command):
 PARTS = [
     gtest("crash", "crash_tests", "*Crash*", 10, 100),
     gtest("faults", "crash_tests", "*Fault*", 1, 1),
-    gtest("images", "fsck_tests", "*", 1, 1),
+    gtest("images", "images_tests", "*", 1, 1),
     gtest("model", "model_tests", "Model.*", 10, 100),
     gtest("linearizability", "model_tests", "Linearizability.*", 4, 40),
     gtest("linearizability_mount", "mount_tests", "Linearizable.*", 2, 20),

@@ -25,9 +25,11 @@ def main():
     findings = [f"no such test: {name}" for name in NAMED.findall(text) if name not in defined]
 
     parts = PROMISE.split(text)[1:]
-    for number, body in zip(parts[::2], parts[1::2]):
+    numbers = parts[::2]
+    for number, body in zip(numbers, parts[1::2]):
         if not NAMED.search(body) and "Not held yet" not in body and "All tests named" not in body:
             findings.append(f"{number} names no test and does not say so")
+    findings += [f"{number} stands twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
     if not parts:
         findings.append("no promises found")
     print("\n".join(findings) or f"{len(parts) // 2} promises, {len(defined)} tests")
