@@ -79,6 +79,14 @@ def select(only):
     return [s for s in suites if s.name in names or names & set(s.phases)], phases
 
 
+def source_commit():
+    if not shutil.which("git"):
+        return "unknown"
+    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+                            capture_output=True, check=False)  # fmt: skip
+    return commit.stdout.decode().strip() or "unknown"
+
+
 class Run:
     def __init__(self, arguments, work):
         self.arguments = arguments
@@ -167,11 +175,9 @@ class Run:
 
     def facts(self):
         mode = "quick" if self.arguments.quick else "full"
-        commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
-                                capture_output=True, check=False)  # fmt: skip
         facts = {
             "made by": f"`bench/run.py` ({mode}, {self.arguments.rounds} rounds)",
-            "source": commit.stdout.decode().strip() or "unknown",
+            "source": source_commit(),
             "date": f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
             "kernel": platform.release(),
             "processors": os.cpu_count(),

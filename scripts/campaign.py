@@ -25,6 +25,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,8 @@ def machine():
 
 
 def commit():
+    if not shutil.which("git"):
+        return "unknown (no git here)"
     dirty = output_of("git", "status", "--porcelain", "--untracked-files=no")
     return output_of("git", "rev-parse", "--short=12", "HEAD") + (" (changed)" if dirty else "")
 

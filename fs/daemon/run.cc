@@ -155,8 +155,8 @@ class Mount {
         break;
       }
     }
-    // It may have been unmounted as soon as it answered, and before the worker that answered came to
-    // say so: after stop() it has.
+    // It may have been unmounted as soon as it answered, and before the worker that answered came
+    // to say so: after stop() it has.
     session.stop();
     if (session.ready()) return background.detach(), true;
     say(Level::error, "{}: the mount never answered", options_.mount_point);

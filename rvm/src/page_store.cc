@@ -106,13 +106,26 @@ void PageStore::format_table(const Geometry& geometry) {
 }
 
 Result<void> PageStore::write(std::vector<PageImage>& pages, format::StatusBlock& status) {
-  // In the worst case each page brings a table page of its own into the batch.
-  const size_t step = area_.journal_pages() / 2;
-  for (size_t first = 0; first < pages.size(); first += step) {
-    const size_t count = std::min(step, pages.size() - first);
-    RVM_TRY(write_batch(std::span(pages).subspan(first, count), status));
+  std::span<PageImage> left(pages);
+  while (!left.empty()) {
+    const size_t count = batch_length(left);
+    RVM_TRY(write_batch(left.first(count), status));
+    left = left.subspan(count);
   }
   return {};
+}
+
+// As many pages as the journal holds together with their table pages.
+size_t PageStore::batch_length(std::span<const PageImage> pages) const {
+  std::set<TableId> tables;
+  for (size_t count = 0; count < pages.size(); ++count) {
+    const Geometry& geometry = pages[count].geometry;
+    if (geometry.hashed) {
+      tables.emplace(geometry.segment, table_page_offset(geometry, pages[count].page));
+    }
+    if (count + 1 + tables.size() > area_.journal_pages()) return count;
+  }
+  return pages.size();
 }
 
 Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBlock& status) {

@@ -79,6 +79,7 @@ class PageStore {
   using TablePtr = std::shared_ptr<Table>;
 
   Result<TablePtr> table(const Geometry& geometry, uint64_t page);
+  size_t batch_length(std::span<const PageImage> pages) const;
   Result<void> write_batch(std::span<PageImage> pages, format::StatusBlock& status);
   Result<void> reserve(std::vector<HomeWrite> writes);
   Result<void> flush_devices(const std::set<SegmentId>& segments);

@@ -120,12 +120,15 @@ Result<void> Rvm::Impl::load_page(RegionState& region, uint64_t page) {
   alignas(kPageBytes) std::byte buffer[kPageBytes];
   for (;;) {
     const uint64_t epoch = drop_epoch.load(std::memory_order_acquire);
-    RVM_TRY(store->load(region.geometry, page, buffer));
+    const Result<void> loaded = store->load(region.geometry, page, buffer);
     const std::lock_guard lock(mutex);
     PageState& state = region.pages[page];
     if ((state.flags.load(std::memory_order_relaxed) & PageState::kResident) != 0) return {};
     // A page that was loaded, changed, written home and dropped since we read would come back old.
     if (epoch != drop_epoch.load(std::memory_order_relaxed)) continue;
+    // Not before: while another thread's change of the page was on its way home, what we read and
+    // the hash that we compared it with need not belong together.
+    RVM_TRY(loaded);
     std::memcpy(region.page_bytes(page), buffer, kPageBytes);
     if (region.shadow != nullptr) {
       std::memcpy(region.shadow + page * kPageBytes, buffer, kPageBytes);

@@ -188,7 +188,7 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
 
   ReplayResult result;
   std::vector<PageImage> batch;
-  const size_t batch_pages = area.journal_pages() / 2;
+  constexpr size_t kPagesAtOnce = 1024;  // in memory, beside the log
   for (auto& [key, work] : gatherer.pages()) {
     PageImage image;
     RVM_ASSIGN(const bool built, build(store, work, image));
@@ -201,7 +201,7 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
     }
     ++result.pages;
     batch.push_back(std::move(image));
-    if (batch.size() == batch_pages) {
+    if (batch.size() == kPagesAtOnce) {
       RVM_TRY(store.write(batch, status));
       batch.clear();
     }

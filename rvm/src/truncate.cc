@@ -77,7 +77,7 @@ Result<void> Rvm::Impl::truncate_incremental_locked() {
     if (head_lsn == target) return {};
     ++stats.truncations_incremental;
   }
-  const size_t count = log->journal_pages() / 2;
+  const size_t count = log->journal_pages();
   for (;;) {
     RVM_ASSIGN(std::vector<CopiedPage> copies, copy_oldest(target, count));
     if (copies.empty()) break;
