@@ -6,6 +6,7 @@
 // hash right. See campaign.h for the environment variables.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tests/crash/rvm_rig.h"
@@ -321,7 +322,13 @@ TEST(RvmCrash, WhatAnEarlierLifeLeftBehindItsTailNeverConfusesTheNextOne) {
   const size_t big = rig.add_region(0, 9 << 20, true);
   rig.start();
   rvm::Transaction tx = rig.begin();
-  rig.change(tx, big, 0, 17 << 19);
+  bool zeros = true;  // some changes write nothing but zeros, which take no room in a log
+  while (zeros && rig.failure().empty()) {
+    rig.change(tx, big, 0, 17 << 19);
+    const auto bytes = rig.region(big).read(0, 64);
+    ASSERT_TRUE(bytes);
+    zeros = std::all_of(*bytes, *bytes + 64, [](std::byte b) { return b == std::byte{0}; });
+  }
   rig.end(std::move(tx), Commit::flush);
   ASSERT_EQ(rig.failure(), "");
   const RigAccount first = rig.account();
