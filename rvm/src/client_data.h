@@ -14,9 +14,10 @@
 // The same for bytes that are given another use (Rvm::note_reuse): else recovery would write old
 // data over pages.
 //
-// Invariant: what home has and the log does not, no force has promised, or the log has no copy of.
+// Invariant: where the log has a copy that counts, home holds the same bytes, or newer ones that no
+// force has promised yet.
 //
-// Thread rules: guarded by Impl::mutex, but for read_back().
+// Thread rules: ClientData is guarded by Impl::mutex; the rest needs no lock.
 #pragma once
 
 #include <vector>
@@ -58,7 +59,6 @@ class ClientData {
   void head_advanced(uint64_t head_lsn);
 
   uint64_t last_note() const { return notes_; }
-  bool is_pending() const { return !written_.empty() || !reused_.empty(); }
   size_t pending_ranges() const { return written_.count() + reused_.count(); }
 
  private:
