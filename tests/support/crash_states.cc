@@ -143,6 +143,15 @@ CrashChoice CrashStates::torn(size_t index, size_t sector, SectorFate fate,
   return choice;
 }
 
+CrashChoice CrashStates::all_torn() const {
+  CrashChoice choice = all_kept();
+  for (size_t i = 0; i < choice.changes.size(); ++i) {
+    choice.changes[i].sectors.assign(sector_count(i), SectorFate::kept);
+    if (!choice.changes[i].sectors.empty()) choice.changes[i].sectors[0] = SectorFate::garbage;
+  }
+  return choice;
+}
+
 CrashChoice CrashStates::random(std::mt19937_64& random) const {
   CrashChoice choice = all_lost();
   choice.garbage_seed = random();
@@ -182,6 +191,7 @@ std::vector<CrashChoice> CrashStates::interesting(size_t limit, uint64_t seed) c
   const size_t count = pending_.size();
   if (!add(all_lost()) || count == 0) return choices;
   if (!add(all_kept())) return choices;
+  if (count >= 2) add(all_torn());
   if (count < 64 && (uint64_t{1} << count) <= limit) {
     for (uint64_t mask = 0; mask < uint64_t{1} << count; ++mask) add(whole(mask));
   }

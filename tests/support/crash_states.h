@@ -77,6 +77,8 @@ class CrashStates {
   CrashChoice only_kept(size_t index) const;   // all lost but one
   // The write `index` with one sector lost or garbage; every other pending change is kept or lost.
   CrashChoice torn(size_t index, size_t sector, SectorFate fate, bool others_kept) const;
+  // Garbage in the first sector of every write.
+  CrashChoice all_torn() const;
   // Each change lost, kept or torn at random; each sector of a torn write likewise.
   CrashChoice random(std::mt19937_64& random) const;
 
