@@ -101,7 +101,9 @@ Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
   if (result) {
     if (end.lsn != tail.lsn) group_written(*batch, data, end);
     data_durable = std::max(data_durable, data.note);
-  } else if (!failed && !RVM_SEEDED_BUG("refused_batch_dropped")) {
+  } else if (!failed && RVM_SEEDED_BUG("refused_batch_dropped")) {
+    durable_ticket.store(std::max(durable_ticket.load(), batch->last_ticket));
+  } else if (!failed) {
     put_back(std::move(batch));
     client_data.put_back(data);
   }

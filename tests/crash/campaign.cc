@@ -62,8 +62,9 @@ Campaign::Campaign(std::string workload, uint64_t seed, const CampaignOptions& o
 std::string Campaign::run(EnsembleHistory history) {
   const std::string one = only_one_state();
   if (!one.empty()) return replay(std::move(history), one.substr(one.rfind(':') + 1));
-  std::string failure =
-      options_.thorough > 0 ? walk_thoroughly(history) : walk(history, options_.states, 0);
+  std::string failure = options_.thorough > 0
+                            ? walk_thoroughly(history)
+                            : walk(history, options_.states, 0, options_.first_point);
   if (failure.empty()) failure = kill_here_and_there(history);
   count_crash_states(states_, states_in_recovery_);
   return failure;

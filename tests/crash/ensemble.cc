@@ -88,6 +88,12 @@ std::vector<SparseImage> Ensemble::snapshot() const {
   return images;
 }
 
+void Ensemble::flush_failed(size_t index) {
+  std::lock_guard lock(order_->mutex);
+  recordings_[index]->flush_failed();
+  order_->devices.push_back(static_cast<uint8_t>(index));
+}
+
 void Ensemble::restart() {
   std::lock_guard lock(order_->mutex);
   for (const auto& recording : recordings_) recording->restart();
@@ -138,7 +144,8 @@ bool EnsembleStates::at_flush() const {
   if (point_ == order_.size()) return true;
   const size_t device = order_[point_];
   const Event& event = devices_[device].events()[device_points_[device]];
-  return event.kind == Event::Kind::flush || event.kind == Event::Kind::settle;
+  return event.kind == Event::Kind::flush || event.kind == Event::Kind::settle ||
+         event.kind == Event::Kind::failed_flush;
 }
 
 size_t EnsembleStates::pending_count() const {

@@ -32,6 +32,8 @@ class Ensemble {
   size_t event_count() const;
   EnsembleHistory history() const;
   std::vector<SparseImage> snapshot() const;
+  // A flush of this device has failed (RecordingDevice::flush_failed).
+  void flush_failed(size_t index);
   // The present contents become the durable start.
   void restart();
 

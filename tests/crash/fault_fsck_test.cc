@@ -164,6 +164,7 @@ std::string repair_with_fault(const SparseImage& image, const std::string& repai
                               const FaultPlan& plan, uint64_t nth) {
   Ensemble ensemble({image}, true);
   const auto device = std::make_shared<FaultDevice>(ensemble.device(0));
+  device->when_flush_fails([&ensemble] { ensemble.flush_failed(0); });
   device->fail(plan.kind, nth, plan.fault);
   const FsckRun run = run_fsck_on(device, {"-y", "-f"});
   const bool fine = (run.code & ~fsck::kExitCorrected) == 0;

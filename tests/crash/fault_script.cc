@@ -48,7 +48,12 @@ class ScriptRun {
       : script_(script),
         looks_(looks),
         ensemble_({script.start}, true),
-        fault_(std::make_shared<FaultDevice>(ensemble_.device(0))) {}
+        fault_(std::make_shared<FaultDevice>(ensemble_.device(0))) {
+    fault_->when_flush_fails([this] {
+      ensemble_.flush_failed(0);
+      flush_failed_ = true;
+    });
+  }
 
   FaultDevice& fault() { return *fault_; }
 
@@ -124,6 +129,7 @@ class ScriptRun {
     }
     if (plan.fault.forever) return "";
     const auto second = open();
+    flush_failed_ = false;
     return second ? "" : "the second open: " + explain(second.error());
   }
 
@@ -146,6 +152,7 @@ class ScriptRun {
         return be_honest(learnt, plan, k);
       }
     }
+    if (step.durable && flush_failed_) return "it claims success after a failed flush";
     if (step.durable) durable_ = k;
     if (looks_ && look() != learnt.texts[k]) return "the tree differs:\n" + look();
     return "";
@@ -160,6 +167,7 @@ class ScriptRun {
       return "a full host made the volume read-only";
     }
     const auto synced = volume_->sync();
+    if (flush_failed_ && synced) return "sync claims success after a failed flush";
     if (volume_->failed() && synced) return "sync claims success on a failed volume";
     if (volume_->failed()) return "";
     // Home pages that could not be written are told by every later truncation, not by a sync.
@@ -223,6 +231,7 @@ class ScriptRun {
   int64_t now_ = 0;
   size_t durable_ = 0, begun_ = 0;  // steps
   uint64_t refused_ = 0;
+  bool flush_failed_ = false;  // since the volume was opened
 };
 
 // True if RVMFS_FAULT_ONLY leaves this one out.

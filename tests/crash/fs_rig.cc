@@ -23,6 +23,10 @@ FsRig::FsRig(const FsRigOptions& options) {
   ModelRunOptions run = options.run;
   if (options.faulty) {
     device = fault_ = std::make_shared<FaultDevice>(device);
+    fault_->when_flush_fails([this] {
+      ensemble_->flush_failed(0);
+      flush_failed_ = true;
+    });
     run.may_fail = true;
   }
   run_ = std::make_unique<ModelRun>(device, run);
@@ -64,7 +68,7 @@ void FsRig::note_touched(const Op& op) {
 void FsRig::apply(const Op& op) {
   if (!failure_.empty()) return;
   const size_t number = account_.states.size();
-  const bool had_failed = run_->volume().failed();
+  const bool had_failed = flush_failed_ || run_->volume().failed();
   account_.begun_at.push_back(ensemble_->event_count());
   note_touched(op);
   failure_ = run_->apply(op);
@@ -75,11 +79,12 @@ void FsRig::apply(const Op& op) {
   note_state(describe(op));
   if (run_->last().error != 0) return;  // nothing was promised
   const size_t events = ensemble_->event_count();
-  const bool everything =
-      op.kind == Op::Kind::sync || op.kind == Op::Kind::reopen || op.kind == Op::Kind::crash;
+  const bool opened = op.kind == Op::Kind::reopen || op.kind == Op::Kind::crash;
+  const bool everything = op.kind == Op::Kind::sync || opened;
   if (had_failed && (everything || op.kind == Op::Kind::fsync)) {
     failure_ = fmt::format("operation {}: {} succeeded on a failed volume", number, describe(op));
   }
+  if (opened) flush_failed_ = false;
   if (everything) account_.durable.emplace_back(events, number);
   if (op.kind != Op::Kind::fsync) return;
   const Inode inode = find_path(run_->model(), run_->slots(), op.path);

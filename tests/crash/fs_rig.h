@@ -32,7 +32,9 @@ struct FsRigOptions {
   uint64_t volume_bytes = 12 << 20;
   uint64_t log_bytes = 1 << 20;
   bool image_file = false;  // a file that grows, instead of a disk full of canary bytes
-  bool faulty = false;      // the device fails when fault() says so; operations may then fail
+  // The device fails when fault() says so; operations may then fail. After a failed flush nothing
+  // claims to be durable.
+  bool faulty = false;
   ModelRunOptions run;
 };
 
@@ -89,6 +91,7 @@ class FsRig {
   FsAccount account_;
   std::unique_ptr<Ensemble> ensemble_;
   std::shared_ptr<FaultDevice> fault_;
+  bool flush_failed_ = false;  // and the volume was not opened again
   std::unique_ptr<ModelRun> run_;
   std::string failure_;
 };

@@ -67,6 +67,26 @@ TEST_F(FaultyDevice, leaves_the_first_sectors_of_a_write_that_fails_in_part) {
   EXPECT_EQ(read_all(*memory_, 1024, 1024), filled(1024, 0));
 }
 
+TEST_F(FaultyDevice, tells_of_flushes_that_failed_and_of_durable_writes_that_failed_as_badly) {
+  int told = 0;
+  device_.when_flush_fails([&] { ++told; });
+  device_.fail(DeviceCall::flush, 0);
+  EXPECT_FALSE(device_.flush());
+  EXPECT_EQ(told, 1);
+  device_.fail(DeviceCall::write, 0);
+  EXPECT_FALSE(device_.write(0, filled(512, 1)));
+  EXPECT_EQ(told, 1);
+  device_.fail(DeviceCall::write, 0);
+  EXPECT_FALSE(device_.write_durable(0, filled(512, 1)));
+  EXPECT_EQ(told, 2);
+  device_.fail(DeviceCall::write, 0, {.os_errno = ENOSPC});
+  EXPECT_FALSE(device_.write_durable(0, filled(512, 1)));
+  EXPECT_EQ(told, 2);
+  device_.fail(DeviceCall::flush, 0);
+  EXPECT_FALSE(device_.write_durable(0, filled(512, 1)));
+  EXPECT_EQ(told, 3);
+}
+
 TEST_F(FaultyDevice, fails_every_access_that_touches_a_bad_spot) {
   device_.fail_range(DeviceCall::read, 4096, 512);
   Bytes out(512);

@@ -97,6 +97,30 @@ TEST_F(CrashStatesOf, a_durable_write_always_have_it_once_it_returned_and_others
   EXPECT_EQ(bytes_of(states.build(states.all_lost()), 512, 512), filled(512, 0));
 }
 
+TEST_F(CrashStatesOf, a_failed_flush_may_lack_its_writes_for_ever) {
+  write_all(device_, 0, filled(512, 1));
+  EXPECT_OK(device_.flush());
+  write_all(device_, 0, filled(512, 2));
+  write_all(device_, 512, filled(512, 3));
+  device_.flush_failed();
+  write_all(device_, 512, filled(512, 4));
+  write_all(device_, 1024, filled(512, 5));
+  EXPECT_OK(device_.flush());
+  EXPECT_OK(device_.flush());
+  CrashStates states = this->states();
+  states.seek(states.event_count());
+  ASSERT_EQ(states.pending_count(), 2u);
+  std::set<Bytes> seen;
+  for (const CrashChoice& choice : states.interesting(50, 1)) {
+    const SparseImage image = states.build(choice);
+    EXPECT_EQ(bytes_of(image, 512, 512), filled(512, 4)) << "written again, and flushed";
+    EXPECT_EQ(bytes_of(image, 1024, 512), filled(512, 5));
+    seen.insert(bytes_of(image, 0, 512));
+  }
+  EXPECT_TRUE(seen.contains(filled(512, 1)));
+  EXPECT_TRUE(seen.contains(filled(512, 2)));
+}
+
 TEST_F(CrashStatesOf, two_writes_of_one_sector_show_either_or_the_old_bytes) {
   write_all(device_, 0, filled(512, 1));
   write_all(device_, 0, filled(512, 2));

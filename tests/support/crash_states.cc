@@ -2,7 +2,8 @@
 //
 // See crash_states.h. `durable_` is the image at the last flush before the point; `pending_` lists
 // the changes since then whose fate is open. A flush that becomes part of the past turns the
-// changes into durable ones, in their order. A write that settles is kept in every state, but an
+// changes into durable ones, in their order, up to the first that an earlier, failed flush left
+// open for ever; those behind it are settled. A write that settles is kept in every state, but an
 // earlier change whose fate is open must not be applied after it: so it stays in the list of
 // changes.
 #include "tests/support/crash_states.h"
@@ -48,15 +49,33 @@ void CrashStates::seek(size_t point) {
       std::erase(pending_, event.offset);
       continue;
     }
-    if (event.kind != Event::Kind::flush) {
-      changes_.push_back({point_, false});
+    if (event.kind == Event::Kind::flush) {
+      note_flush();
+    } else if (event.kind == Event::Kind::failed_flush) {
+      note_failed_flush();
+    } else {
+      changes_.push_back({.event = point_});
       pending_.push_back(point_);
-      continue;
     }
-    for (const Change& change : changes_) apply(history_.events[change.event], durable_);
-    changes_.clear();
-    pending_.clear();
   }
+}
+
+void CrashStates::note_flush() {
+  const auto open = std::find_if(changes_.begin(), changes_.end(), [](const Change& change) {
+    return change.forsaken && !change.settled;
+  });
+  std::for_each(changes_.begin(), open,
+                [&](const Change& change) { apply(history_.events[change.event], durable_); });
+  changes_.erase(changes_.begin(), open);
+  pending_.clear();
+  for (Change& change : changes_) {
+    change.settled |= !change.forsaken;
+    if (!change.settled) pending_.push_back(change.event);
+  }
+}
+
+void CrashStates::note_failed_flush() {
+  for (Change& change : changes_) change.forsaken = true;
 }
 
 size_t CrashStates::sector_count(size_t index) const {

@@ -6,7 +6,8 @@
 // A crash point p means: events 0 ... p-1 had been issued. What came before the last flush among
 // them is durable, and so is a write that settled (Device::write_durable). Each other change
 // ("pending") may have been lost or kept, and a pending write may have been torn: each of its
-// 512-byte sectors is old, new or garbage. A device that reorders
+// 512-byte sectors is old, new or garbage. What was pending when a flush failed stays pending for
+// ever. A device that reorders
 // writes needs no further states: of two kept writes to one sector the later one counts, and losing
 // the later one leaves the earlier.
 //
@@ -60,11 +61,12 @@ class CrashStates {
   void seek(size_t point);
   size_t point() const { return point_; }
 
-  // The changes whose fate is open at this point.
+  // The changes whose fate is open at this point, those of failed flushes too.
   size_t pending_count() const { return pending_.size(); }
   const Event& pending(size_t index) const { return history_.events[pending_[index]]; }
 
-  // What is there for sure: everything before the last flush, nothing of the pending changes.
+  // What is there for sure: everything before the last flush, nothing of the pending changes, nor
+  // of anything behind one that a failed flush left.
   const SparseImage& durable() const { return durable_; }
 
   SparseImage build(const CrashChoice& choice) const;
@@ -105,6 +107,8 @@ class CrashStates {
   CrashChoice whole(uint64_t kept_mask) const;
   std::vector<CrashChoice> tears_of_newest() const;
   std::vector<CrashChoice> subsets(std::mt19937_64& random, size_t limit) const;
+  void note_flush();
+  void note_failed_flush();
   void build_torn(const Event& event, const ChangeFate& fate, uint64_t garbage_seed,
                   SparseImage& image) const;
 
@@ -113,9 +117,11 @@ class CrashStates {
   size_t point_ = 0;
   struct Change {
     size_t event;
-    bool settled;
+    bool settled = false;
+    bool forsaken = false;  // by a failed flush: no later one settles it
   };
-  std::vector<Change> changes_;  // since the last flush, in order
+  // In order: since the last flush, or since the first change that is open for ever.
+  std::vector<Change> changes_;
   std::vector<size_t> pending_;  // event numbers of those that are not settled
 };
 

@@ -109,8 +109,13 @@ Result<void> FaultDevice::write(uint64_t offset, std::span<const std::byte> in) 
 }
 
 Result<void> FaultDevice::flush() {
-  if (const auto fault = next(DeviceCall::flush, 0, UINT64_MAX)) return injected(*fault, 0);
+  if (const auto fault = next(DeviceCall::flush, 0, UINT64_MAX)) return failed_flush(*fault, 0);
   return base_->flush();
+}
+
+Error FaultDevice::failed_flush(const Fault& fault, uint64_t offset) {
+  if (flush_failed_) flush_failed_();
+  return injected(fault, offset);
 }
 
 // One call to the medium, but it may fail as a write or as a flush does.
@@ -118,11 +123,12 @@ Result<void> FaultDevice::write_durable(uint64_t offset, std::span<const std::by
   if (const auto fault = next(DeviceCall::write, offset, in.size())) {
     const uint64_t done = std::min<uint64_t>(fault->sectors_done * rvm::kSectorBytes, in.size());
     if (done > 0) RVM_TRY(base_->write(offset, in.first(done)));
-    return injected(*fault, offset);
+    Error error = injected(*fault, offset);
+    return error.code == Errc::no_space ? error : failed_flush(*fault, offset);
   }
   if (const auto fault = next(DeviceCall::flush, 0, UINT64_MAX)) {
     RVM_TRY(base_->write(offset, in));
-    Error error = injected(*fault, offset);
+    Error error = failed_flush(*fault, offset);
     error.code = Errc::io;
     return error;
   }

@@ -10,8 +10,9 @@
 //   device.fail_range(DeviceCall::read, 8192, 4096, EIO);             // a bad spot
 //   device.flip_bits(8192 + 17, std::byte{0x40});                     // reads give wrong bits
 //
-// A failed flush is not passed on, and neither is any part of a failed write beyond sectors_done.
-// ENOSPC and EDQUOT become Errc::no_space, all other numbers Errc::io, as FileDevice does.
+// A failed flush is not passed on (when_flush_fails tells who wants to know), and neither is any
+// part of a failed write beyond sectors_done. ENOSPC and EDQUOT become Errc::no_space, all other
+// numbers Errc::io, as FileDevice does.
 //
 // To walk all faults of an operation: run it once, take calls(kind), then run it again on fresh
 // devices with fail(kind, i) for each i below that number.
@@ -21,6 +22,7 @@
 
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -50,6 +52,9 @@ class FaultDevice final : public rvm::Device {
   void fail_range(DeviceCall kind, uint64_t offset, uint64_t length, int os_errno = EIO);
   // Reads of this byte give it with these bits inverted, until clear().
   void flip_bits(uint64_t offset, std::byte mask);
+  // Called when a flush has failed, or a durable write as badly as a flush: what was written before
+  // may be lost for ever (RecordingDevice::flush_failed). To be set before the device is used.
+  void when_flush_fails(std::function<void()> told) { flush_failed_ = std::move(told); }
   // Forgets all rules. Counters stay.
   void clear();
   // While paused, calls neither fail nor count: to look at what is there in the middle of a run.
@@ -87,9 +92,11 @@ class FaultDevice final : public rvm::Device {
 
   // Counts the call and picks the fault for it, if any.
   std::optional<Fault> next(DeviceCall kind, uint64_t offset, uint64_t length);
+  rvm::Error failed_flush(const Fault& fault, uint64_t offset);
   void apply_flips(uint64_t offset, std::span<std::byte> out) const;
 
   const std::shared_ptr<rvm::Device> base_;
+  std::function<void()> flush_failed_;
   mutable std::mutex mutex_;
   std::array<uint64_t, kDeviceCallKinds> calls_{};
   uint64_t faults_ = 0;

@@ -21,6 +21,7 @@ std::string describe(const Event& event) {
     case Event::Kind::allocate: return "allocate " + range;
     case Event::Kind::resize: return "resize " + std::to_string(event.offset);
     case Event::Kind::settle: return "durable: event " + std::to_string(event.offset);
+    case Event::Kind::failed_flush: return "failed flush";
   }
   return "unknown event";
 }
@@ -29,7 +30,8 @@ void apply(const Event& event, SparseImage& image) {
   switch (event.kind) {
     case Event::Kind::write: image.write(event.offset, *event.bytes); break;
     case Event::Kind::flush:
-    case Event::Kind::settle: break;
+    case Event::Kind::settle:
+    case Event::Kind::failed_flush: break;
     case Event::Kind::discard: image.punch(event.offset, event.length); break;
     case Event::Kind::allocate: image.allocate(event.offset, event.length); break;
     case Event::Kind::resize: image.resize(event.offset); break;
@@ -66,6 +68,11 @@ void RecordingDevice::restart() {
   std::lock_guard lock(mutex_);
   history_.initial = current_;
   history_.events.clear();
+}
+
+void RecordingDevice::flush_failed() {
+  std::lock_guard lock(mutex_);
+  history_.events.push_back({Event::Kind::failed_flush, 0, 0, nullptr});
 }
 
 Result<uint64_t> RecordingDevice::record(Event event) {

@@ -11,6 +11,9 @@
 // when it was called: with several threads, a write that runs beside a flush comes after it, as the
 // Device contract says.
 //
+// flush_failed() tells of a flush that failed. What was pending then may be lost for ever, although
+// later flushes succeed: a kernel marks pages clean that it could not write (assumption A5).
+//
 // Thread rules: as Device. All calls serialise on one mutex.
 #pragma once
 
@@ -26,7 +29,8 @@ namespace rvmfs::test {
 
 struct Event {
   // settle: the write that is event number `offset` is durable (Device::write_durable returns).
-  enum class Kind : uint8_t { write, flush, discard, allocate, resize, settle };
+  // failed_flush: no later flush makes durable what is pending now.
+  enum class Kind : uint8_t { write, flush, discard, allocate, resize, settle, failed_flush };
   Kind kind = Kind::flush;
   uint64_t offset = 0;  // resize: the new size; settle: an event's number
   uint64_t length = 0;
@@ -55,6 +59,8 @@ class RecordingDevice final : public rvm::Device {
   History history() const;
   // The contents as seen by the running program.
   SparseImage snapshot() const;
+  // A flush has failed: the fate of what is pending now stays open for ever.
+  void flush_failed();
   // Forgets the past: the present contents become the durable start.
   void restart();
 
