@@ -51,6 +51,25 @@ function(rvmfs_program target)
   endif()
 endfunction()
 
+# rvmfs_program_names(<target> <where it is installed> NAMES <names...>)
+# More names for a program, as symbolic links: beside it in the build folder, and in
+# CMAKE_INSTALL_SBINDIR, where mount(8) and its like look for their helpers.
+function(rvmfs_program_names target destination)
+  cmake_parse_arguments(arg "" "" "NAMES" ${ARGN})
+  if(NOT TARGET ${target})
+    return()
+  endif()
+  set(links "${CMAKE_CURRENT_BINARY_DIR}/links")
+  file(MAKE_DIRECTORY "${links}")
+  file(RELATIVE_PATH from_there "/root/${CMAKE_INSTALL_SBINDIR}" "/root/${destination}/${target}")
+  foreach(name IN LISTS arg_NAMES)
+    add_custom_command(TARGET ${target} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E create_symlink ${target} "${PROJECT_BINARY_DIR}/bin/${name}")
+    file(CREATE_LINK "${from_there}" "${links}/${name}" SYMBOLIC)
+    install(FILES "${links}/${name}" DESTINATION "${CMAKE_INSTALL_SBINDIR}" COMPONENT programs)
+  endforeach()
+endfunction()
+
 # All test programs that need no FUSE mount: what sanitizer builds build.
 add_custom_target(unmounted_tests)
 

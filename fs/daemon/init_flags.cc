@@ -37,6 +37,7 @@ constexpr std::array kFeatures = {
     FeatureRow{Feature::cache_symlinks, "cache_symlinks", 1ULL << 23, FUSE_CAP_CACHE_SYMLINKS},
     FeatureRow{Feature::tmpfile, "tmpfile", 0, 0},
     FeatureRow{Feature::statx, "statx", 0, 0},
+    FeatureRow{Feature::fuseblk, "fuseblk", 0, 0},
 };
 
 }  // namespace

@@ -32,6 +32,7 @@ enum class Feature : uint8_t {
   cache_symlinks,
   tmpfile,  // O_TMPFILE
   statx,    // birth times
+  fuseblk,  // block devices are mounted as such, by root (not a matter of FUSE_INIT)
 };
 
 class FeatureSet {

@@ -16,8 +16,10 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "fs/daemon/messages.h"
+#include "fs/daemon/mount_table.h"
 #include "fs/daemon/signals.h"
 
 namespace rvmfs {
@@ -68,20 +70,33 @@ Result<void> run_fusermount(const std::string& mount_point, Detach detach) {
   return Error{rvm::Errc::io, EBUSY, 0, "fusermount3 cannot unmount"};
 }
 
+// Takes away what a dead daemon left there.
+Result<void> clear(const std::string& dead, bool any) {
+  const std::optional<MountEntry> entry = mount_at(dead);
+  if (!any && entry && !is_rvmfs(*entry)) {
+    say(Level::error,
+        "{} was left behind by a dead daemon of another filesystem ({} of {}): "
+        "run '{} {}', or mount with -o clear_dead",
+        dead, entry->type, entry->source, geteuid() == 0 ? "umount -l" : "fusermount3 -uz", dead);
+    return Error{rvm::Errc::io, ENOTCONN, 0, "mount point"};
+  }
+  say(Level::notice, "{} was left behind by a daemon that died: unmounting it", dead);
+  return unmount(dead, Detach::yes);
+}
+
 }  // namespace
 
 bool is_descriptor(const std::string& mount_point) {
   return mount_point.compare(0, 8, "/dev/fd/") == 0;
 }
 
-Result<std::string> prepare_mount_point(const std::string& path) {
+Result<std::string> prepare_mount_point(const std::string& path, bool clear_dead) {
   if (is_descriptor(path)) return path;
   // statfs is always asked of the daemon; attributes may still be cached.
   struct statfs volume {};
   if (statfs(path.c_str(), &volume) != 0 && errno == ENOTCONN) {
     RVM_ASSIGN(const std::string dead, path_by_parent(path));
-    say(Level::notice, "{} was left behind by a daemon that died: unmounting it", dead);
-    RVM_TRY(unmount(dead, Detach::yes));
+    RVM_TRY(clear(dead, clear_dead));
   }
   char resolved[PATH_MAX];
   struct stat status {};

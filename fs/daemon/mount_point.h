@@ -10,9 +10,10 @@
 namespace rvmfs {
 
 // The absolute path. A mount point left behind by a daemon that was killed answers nothing but
-// ENOTCONN; it is unmounted first. "/dev/fd/N" (a descriptor of /dev/fuse, already mounted by a
-// privileged parent) stays as it is.
-Result<std::string> prepare_mount_point(const std::string& path);
+// ENOTCONN; if the daemon was rvmfs, or if `clear_dead`, it is unmounted first, else an error tells
+// what to run. "/dev/fd/N" (a descriptor of /dev/fuse, already mounted by a privileged parent)
+// stays as it is.
+Result<std::string> prepare_mount_point(const std::string& path, bool clear_dead);
 
 // True if the path names an already mounted descriptor of /dev/fuse: unmounting is not ours.
 bool is_descriptor(const std::string& mount_point);

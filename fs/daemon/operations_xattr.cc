@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Extended attributes. One of them is not stored: "rvmfs.size" of the root directory is the
+// Extended attributes. Two of them are not stored: "rvmfs.size" of the root directory is the
 // volume's nominal size as text; setting it (by root, or by whoever mounted the volume) to a larger
-// size, such as "2T", grows the mounted volume.
+// size, such as "2T", grows the mounted volume. "rvmfs.uuid" tells which volume it is.
 //
 // Names of the system namespace are refused: they are the kernel's business (ACLs), and storing
 // what nobody enforces would be a lie.
@@ -14,6 +14,7 @@
 
 #include "fs/daemon/reply.h"
 #include "fs/daemon/size_text.h"
+#include "fs/daemon/volume_name.h"
 
 namespace rvmfs {
 namespace {
@@ -23,6 +24,10 @@ constexpr std::string_view kSystemPrefix = "system.";
 
 bool is_size(fuse_ino_t inode, std::string_view name) {
   return inode == FUSE_ROOT_ID && name == kSizeName;
+}
+
+bool is_uuid(fuse_ino_t inode, std::string_view name) {
+  return inode == FUSE_ROOT_ID && name == kUuidAttribute;
 }
 
 bool is_refused(std::string_view name) {
@@ -63,6 +68,7 @@ void reply_value(fuse_req_t request, const Result<std::string>& value, size_t ro
 void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t size) {
   Volume& volume = volume_of(request);
   if (is_size(inode, name)) return reply_value(request, size_text(volume), size);
+  if (is_uuid(inode, name)) return reply_value(request, uuid_text(volume.superblock()), size);
   if (is_refused(name)) {
     fuse_reply_err(request, EOPNOTSUPP);
     return;

@@ -19,6 +19,7 @@ namespace {
 constexpr uint64_t kMetadataBytesMin = 1 << 20;
 constexpr uint32_t kWorkersMax = 256;
 constexpr uint32_t kCommitSecondsMax = 24 * 3600;
+constexpr uint32_t kHeartbeatSecondsMax = 3600;
 
 // Sets something, and returns what is wrong with the value (or an empty string).
 using Apply = std::string (*)(Options&, std::string_view value);
@@ -54,6 +55,13 @@ std::string set_aligned_size(uint64_t& target, std::string_view value) {
   const auto bytes = parse_size(value);
   if (!bytes || *bytes % format::kBlockBytes != 0) return "a size, a multiple of 4096";
   target = *bytes;
+  return {};
+}
+
+std::string set_heartbeat(Options& options, std::string_view value) {
+  const auto seconds = parse_number(value);
+  if (!seconds || *seconds > kHeartbeatSecondsMax) return "a number of seconds, at most an hour";
+  options.heartbeat_seconds = *seconds;
   return {};
 }
 
@@ -96,13 +104,22 @@ constexpr std::array kOwnOptions = {
     OwnOption{"workers", true, set_workers},
     OwnOption{"offset", true, [](O& o, V v) { return set_aligned_size(o.offset, v); }},
     OwnOption{"sizelimit", true, [](O& o, V v) { return set_aligned_size(o.size_limit, v); }},
+    // mount(8) keeps offset= and sizelimit= for loop devices; these come through.
+    OwnOption{"image_offset", true, [](O& o, V v) { return set_aligned_size(o.offset, v); }},
+    OwnOption{"image_size", true, [](O& o, V v) { return set_aligned_size(o.size_limit, v); }},
+    OwnOption{"heartbeat", true, set_heartbeat},
+    OwnOption{"clear_dead", false, [](O& o, V) { return o.clear_dead = true, std::string(); }},
     OwnOption{"disable", true, set_disabled},
 };
 
 // default_permissions is always on; naming it does no harm.
-constexpr std::array kIgnored = {
-    "defaults", "auto",  "noauto", "nofail", "_netdev", "user",   "nouser",  "users",
-    "nousers",  "owner", "group",  "silent", "loud",    "nouuid", "comment", "default_permissions"};
+constexpr std::array kIgnored = {"defaults",   "auto",          "noauto",     "nofail",
+                                 "_netdev",    "user",          "nouser",     "users",
+                                 "nousers",    "owner",         "group",      "silent",
+                                 "loud",       "nouuid",        "comment",    "default_permissions",
+                                 "loop",       "nostrictatime", "norelatime", "iversion",
+                                 "noiversion", "lazytime",      "nolazytime", "uhelper",
+                                 "helper"};
 
 constexpr std::array kForKernel = {"suid",   "nosuid", "dev",        "nodev",    "exec",
                                    "noexec", "async",  "nodiratime", "diratime", "nosymfollow"};
@@ -122,7 +139,7 @@ std::string apply_own(const OwnOption& own, bool has_value, std::string_view val
   return fmt::format("mount option '{}={}': the value must be {}", own.name, value, wanted);
 }
 
-std::string apply_one(std::string_view option, Options& options) {
+std::string apply_one(std::string_view option, Options& options, bool sloppy) {
   const size_t equals = option.find('=');
   const bool has_value = equals != std::string_view::npos;
   const std::string_view name = option.substr(0, equals);
@@ -135,7 +152,7 @@ std::string apply_one(std::string_view option, Options& options) {
     if (name != "diratime") options.kernel_options.emplace_back(name);
     return {};
   }
-  return fmt::format("unknown mount option '{}'", option);
+  return sloppy ? std::string() : fmt::format("unknown mount option '{}'", option);
 }
 
 struct CommandLine {
@@ -178,7 +195,7 @@ std::string finish(CommandLine& line) {
 
 }  // namespace
 
-std::string apply_mount_options(std::string_view list, Options& options) {
+std::string apply_mount_options(std::string_view list, Options& options, bool sloppy) {
   std::string option;
   for (size_t i = 0; i <= list.size(); ++i) {
     if (i < list.size() && list[i] == '\\' && i + 1 < list.size()) {
@@ -186,7 +203,7 @@ std::string apply_mount_options(std::string_view list, Options& options) {
     } else if (i < list.size() && list[i] != ',') {
       option += list[i];
     } else if (!option.empty()) {
-      std::string wrong = apply_one(option, options);
+      std::string wrong = apply_one(option, options, sloppy);
       if (!wrong.empty()) return wrong;
       option.clear();
     }

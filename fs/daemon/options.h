@@ -20,7 +20,8 @@
 namespace rvmfs {
 
 struct Options {
-  std::string image;
+  std::string image;   // what is opened
+  std::string source;  // what messages and /proc/mounts call it; empty: not known yet
   std::string mount_point;
   bool foreground = false;
   bool debug = false;
@@ -28,9 +29,11 @@ struct Options {
   bool clone_fd = false;  // a descriptor of /dev/fuse for each worker
   bool allow_other = false;
   bool allow_root = false;
-  bool synchronous_names = false;  // dirsync, sync: names are durable when the call returns
-  uint64_t offset = 0;             // where in the image the volume begins
-  uint64_t size_limit = 0;         // bytes of the image that are used; 0: all
+  bool synchronous_names = false;   // dirsync, sync: names are durable when the call returns
+  uint64_t offset = 0;              // where in the image the volume begins
+  uint64_t size_limit = 0;          // bytes of the image that are used; 0: all
+  uint32_t heartbeat_seconds = 10;  // between signs of life in the owner record; 0: none
+  bool clear_dead = false;          // take away what any dead daemon left at the mount point
   MountOptions volume;
   FeatureSet disabled;                      // features of FUSE that are not to be used (for tests)
   std::vector<std::string> kernel_options;  // for libfuse and the kernel
@@ -46,7 +49,7 @@ ParsedOptions parse_options(int argc, const char* const* argv, std::ostream& out
                             std::ostream& err);
 
 // Applies a comma-separated list ("\," is a comma inside of an option). Returns what is wrong with
-// it, or an empty string.
-std::string apply_mount_options(std::string_view list, Options& options);
+// it, or an empty string. `sloppy`: unknown options are passed over.
+std::string apply_mount_options(std::string_view list, Options& options, bool sloppy = false);
 
 }  // namespace rvmfs

@@ -19,12 +19,16 @@
 #include <span>
 #include <string_view>
 
+#include "fs/daemon/messages.h"
 #include "fs/format.h"
 
 namespace rvmfs {
 namespace {
 
 using format::OwnerRecord;
+
+// So many intervals without a sign of life, and a holder on another host counts as dead.
+constexpr uint32_t kHeartbeatsWatched = 3;
 
 uint64_t hash_of(OwnerRecord record) {
   record.hash = 0;
@@ -90,10 +94,32 @@ std::string describe_holder(const std::string& image, uint64_t volume_offset) {
                      text_of(record->host), local);
 }
 
-Result<void> write_owner(rvm::Device& device) {
+Result<void> check_other_hosts(const std::string& image, uint64_t volume_offset,
+                               uint32_t heartbeat_seconds) {
+  const std::optional<OwnerRecord> first = read_record(image, volume_offset);
+  if (!first || first->pid == 0 || heartbeat_seconds == 0) return {};
+  const bool is_ours = text_of(first->boot_id) == boot_id() || text_of(first->host) == host_name();
+  if (is_ours) return {};
+  const uint32_t patience = heartbeat_seconds * kHeartbeatsWatched;
+  say(Level::notice,
+      "{} was mounted by process {} on host {}: watching for {} s whether it is alive", image,
+      first->pid, text_of(first->host), patience);
+  for (uint32_t second = 0; second < patience; ++second) {
+    sleep(1);
+    // Opened anew each time: that is when a network filesystem looks at its server.
+    const std::optional<OwnerRecord> now = read_record(image, volume_offset);
+    if (now && now->hash != first->hash) {
+      return Error{rvm::Errc::busy, 0, 0, "another host has the volume mounted"};
+    }
+  }
+  return {};
+}
+
+Result<void> write_owner(rvm::Device& device, int64_t since_seconds) {
   OwnerRecord record{};
   record.pid = static_cast<uint64_t>(getpid());
-  record.since_seconds = record.heartbeat_seconds = time(nullptr);
+  record.since_seconds = since_seconds;
+  record.heartbeat_seconds = time(nullptr);
   const std::string boot = boot_id();
   const std::string host = host_name();
   memcpy(record.boot_id, boot.data(), std::min(boot.size(), sizeof record.boot_id));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The owner record (fs/format.h): who has the volume mounted. It decides nothing, the lock on the
-// image does; it lets a refused second mount name the holder.
+// The owner record (fs/format.h): who has the volume mounted. On one host it decides nothing, the
+// lock on the image does; it lets a refused second mount name the holder. On a network filesystem
+// whose locks do not reach other hosts, the heartbeat in it tells that the holder lives. No clock
+// is compared: what counts is that the record changes.
 #pragma once
 
 #include <string>
@@ -16,8 +18,15 @@ namespace rvmfs {
 // is locked by somebody. Opens the image without a lock.
 std::string describe_holder(const std::string& image, uint64_t volume_offset);
 
-// This process has it mounted now. Not flushed: what matters is what a process on this host sees.
-Result<void> write_owner(rvm::Device& device);
+// Nobody on this host has it mounted: the lock says so. If the record names a process on another
+// host, where the lock may not reach, watches for some heartbeats whether it is alive. Errors: busy
+// if it is.
+Result<void> check_other_hosts(const std::string& image, uint64_t volume_offset,
+                               uint32_t heartbeat_seconds);
+
+// This process has it mounted, since that time, and is alive. Not flushed: what matters is what
+// others see, not what outlives a loss of power.
+Result<void> write_owner(rvm::Device& device, int64_t since_seconds);
 Result<void> clear_owner(rvm::Device& device);
 
 }  // namespace rvmfs

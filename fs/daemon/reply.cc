@@ -9,6 +9,7 @@
 
 #include "fs/daemon/messages.h"
 #include "fs/daemon/operations.h"
+#include "fs/daemon/raw_request.h"
 #include "fs/daemon/session.h"
 
 namespace rvmfs {
@@ -24,9 +25,16 @@ void init(void* userdata, fuse_conn_info* connection) {
   static_cast<MountState*>(userdata)->init.choose(*connection);
 }
 
+// libfuse calls it when a session goes as well; only the kernel's request is meant.
+void destroy(void* userdata) {
+  MountState& state = *static_cast<MountState*>(userdata);
+  if (current_request().header.opcode == FUSE_DESTROY && state.on_destroy) state.on_destroy();
+}
+
 fuse_lowlevel_ops make_table() {
   fuse_lowlevel_ops table{};
   table.init = init;
+  table.destroy = destroy;
   add_name_operations(table);
   add_directory_operations(table);
   add_attribute_operations(table);

@@ -8,13 +8,16 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <climits>
-#include <cstdlib>
+#include <ctime>
 #include <iostream>
+#include <mutex>
 #include <optional>
+#include <utility>
 
 #include "fs/daemon/daemonize.h"
+#include "fs/daemon/image.h"
 #include "fs/daemon/messages.h"
 #include "fs/daemon/mount_point.h"
 #include "fs/daemon/owner.h"
@@ -27,36 +30,6 @@ namespace {
 
 constexpr int kFailure = 1;
 constexpr int kPatienceMilliseconds = 1000;
-
-Result<std::string> absolute_path(const std::string& path) {
-  char resolved[PATH_MAX];
-  if (realpath(path.c_str(), resolved) == nullptr) {
-    return Error{rvm::Errc::io, errno, 0, "image"};
-  }
-  return std::string(resolved);
-}
-
-// The image as the volume sees it: all of it, or the part from offset= to sizelimit=.
-Result<std::shared_ptr<rvm::Device>> open_image(const Options& options) {
-  rvm::FileOptions file;
-  file.read_only = options.volume.read_only;
-  RVM_ASSIGN(std::shared_ptr<rvm::Device> device, rvm::open_file_device(options.image, file));
-  if (options.offset == 0 && options.size_limit == 0) return device;
-  const uint64_t size = device->size();
-  if (options.offset >= size) return fs_error(FsErrc::bad_argument, "offset= beyond the image");
-  uint64_t length = (size - options.offset) / format::kBlockBytes * format::kBlockBytes;
-  if (options.size_limit != 0) length = std::min(length, options.size_limit);
-  return rvm::make_range_device(std::move(device), options.offset, length);
-}
-
-void complain_about_image(const Options& options, const Error& error) {
-  if (error == rvm::Errc::busy) {
-    say(Level::error, "{} is in use by {}", options.image,
-        describe_holder(options.image, options.offset));
-  } else {
-    say(Level::error, "{}: {}", options.image, explain(error));
-  }
-}
 
 void tell_recovery(const rvm::RecoveryReport& report, std::chrono::steady_clock::duration took) {
   if (!report.was_needed) return;
@@ -73,26 +46,17 @@ class Mount {
 
   // Says by itself what went wrong.
   bool open() {
-    auto device = open_image(options_);
-    if (!device) return complain_about_image(options_, device.error()), false;
-    device_ = *device;
-    MountOptions mount_options = options_.volume;
-    mount_options.count_lookups = true;
-    const auto start = std::chrono::steady_clock::now();
-    auto volume = Volume::open(device_, mount_options);
-    if (!volume) return complain_about_image(options_, volume.error()), false;
-    volume_ = std::move(*volume);
-    tell_recovery(volume_->recovery(), std::chrono::steady_clock::now() - start);
-    if (options_.volume.read_only) return true;
-    const Result<void> owned = write_owner(*device_);
-    if (!owned) return complain_about_image(options_, owned.error()), false;
-    return true;
+    const Result<void> opened = open_volume();
+    if (opened) return true;
+    complain_about_image(options_, opened.error());
+    return false;
   }
 
   // Mounts and serves until the end. False if that went wrong (and was said).
   bool serve(Background& background, const SignalEvents& signals) {
     state_.emplace(*volume_, options_);
-    auto session = Session::mount(session_settings(), *state_);
+    state_->on_destroy = [this] { close_volume(); };
+    auto session = mount_session();
     if (!session) {
       say(Level::error, "{}: {}", options_.mount_point, why(session.error()));
       return false;
@@ -102,25 +66,77 @@ class Mount {
 
   // Everything durable, and the image free for others.
   bool close() {
-    const Result<void> closed = volume_->close();
-    if (!closed) {
-      say(Level::error, "{}: the last changes may not be durable: {}", options_.image,
-          explain(closed.error()));
-    }
+    close_volume();
     volume_.reset();
-    if (!options_.volume.read_only && device_) {
-      const Result<void> cleared = clear_owner(*device_);
-      if (!cleared) say(Level::warning, "owner record: {}", explain(cleared.error()));
-    }
     device_.reset();
-    return closed.has_value();
+    return closed_well_;
   }
   bool is_open() const { return volume_ != nullptr; }
 
  private:
+  Result<void> open_volume() {
+    // Before anything is written: a device that something else has mounted is not touched.
+    if (!options_.volume.read_only) RVM_TRY(claim_.take(options_.image));
+    RVM_ASSIGN(device_, open_image(options_));
+    MountOptions mount_options = options_.volume;
+    mount_options.count_lookups = true;
+    const auto start = std::chrono::steady_clock::now();
+    RVM_ASSIGN(volume_, Volume::open(device_, mount_options));
+    tell_recovery(volume_->recovery(), std::chrono::steady_clock::now() - start);
+    if (options_.volume.read_only) return {};
+    return write_owner(*device_, since_);
+  }
+
+  // Everything durable, and nobody named as the owner any more. Once.
+  void close_volume() {
+    const std::lock_guard lock(closing_);
+    if (std::exchange(closed_, true)) return;
+    const Result<void> closed = volume_->close();
+    if (!closed) {
+      say(Level::error, "{}: the last changes may not be durable: {}", options_.source,
+          explain(closed.error()));
+    }
+    closed_well_ = closed.has_value();
+    if (options_.volume.read_only) return;
+    const Result<void> cleared = clear_owner(*device_);
+    if (!cleared) say(Level::warning, "owner record: {}", explain(cleared.error()));
+  }
+
+  Result<std::unique_ptr<Session>> mount_session() {
+    SessionSettings settings = session_settings();
+    if (!is_for_fuseblk(options_)) return Session::mount(std::move(settings), *state_);
+    // The kernel claims the device for the mount; then it must not be claimed by us.
+    claim_.release();
+    settings.block_device = true;
+    auto session = Session::mount(settings, *state_);
+    if (session) return session;
+    say(Level::notice, "{} cannot be mounted as a block device; mounting it as a file",
+        options_.source);
+    if (!options_.volume.read_only) RVM_TRY(claim_.take(options_.image));
+    settings.block_device = false;
+    return Session::mount(std::move(settings), *state_);
+  }
+
+  // Says that this process is alive, and how long to wait until the next time.
+  int beat() {
+    if (options_.volume.read_only || options_.heartbeat_seconds == 0) return -1;
+    using std::chrono::milliseconds;
+    const auto now = std::chrono::steady_clock::now();
+    const auto interval = std::chrono::seconds(options_.heartbeat_seconds);
+    const std::lock_guard lock(closing_);
+    if (now >= next_beat_ && !closed_) {
+      next_beat_ = now + interval;
+      // The volume's own writes tell of a host that cannot write.
+      const Result<void> written = write_owner(*device_, since_);
+      if (!written) say_limited(Level::warning, "owner record: " + explain(written.error()));
+    }
+    const auto left = std::chrono::ceil<milliseconds>(next_beat_ - now).count();
+    return static_cast<int>(std::clamp<int64_t>(left, 1, interval / milliseconds(1)));
+  }
+
   SessionSettings session_settings() const {
     SessionSettings settings;
-    settings.source = options_.image;
+    settings.source = options_.source;
     settings.mount_point = options_.mount_point;
     settings.debug = options_.debug;
     settings.workers = options_.workers;
@@ -144,7 +160,7 @@ class Mount {
     if (!started) return say(Level::error, "{}", why(started.error())), false;
     bool announced = false;
     while (!session.ended()) {
-      wait(session, signals);
+      wait(session, signals, beat());
       if (session.ready() && !announced) {
         if (!is_descriptor(options_.mount_point)) raise_readahead(options_.mount_point);
         background.detach();
@@ -163,9 +179,9 @@ class Mount {
     return false;
   }
 
-  static void wait(const Session& session, const SignalEvents& signals) {
+  static void wait(const Session& session, const SignalEvents& signals, int milliseconds) {
     pollfd events[2] = {{session.event_fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-    poll(events, 2, -1);
+    poll(events, 2, milliseconds);
     session.clear_event();
   }
 
@@ -189,14 +205,21 @@ class Mount {
   }
 
   const Options& options_;
+  const int64_t since_ = time(nullptr);
+  std::chrono::steady_clock::time_point next_beat_ =
+      std::chrono::steady_clock::now() + std::chrono::seconds(options_.heartbeat_seconds);
+  DeviceClaim claim_;
   std::shared_ptr<rvm::Device> device_;
   std::unique_ptr<Volume> volume_;
+  std::mutex closing_;  // a request of the kernel may close the volume (on_destroy)
+  bool closed_ = false;
+  bool closed_well_ = false;
   std::optional<MountState> state_;
 };
 
 Result<void> resolve_paths(Options& options) {
-  RVM_ASSIGN(options.image, absolute_path(options.image));
-  RVM_ASSIGN(options.mount_point, prepare_mount_point(options.mount_point));
+  RVM_TRY(resolve_image(options));
+  RVM_ASSIGN(options.mount_point, prepare_mount_point(options.mount_point, options.clear_dead));
   return {};
 }
 
@@ -216,10 +239,7 @@ int run_mount(const Options& options, Background& background) {
 
 }  // namespace
 
-int run_rvmfs(int argc, const char* const* argv) {
-  ParsedOptions parsed = parse_options(argc, argv, std::cout, std::cerr);
-  if (!parsed.options) return parsed.exit_status;
-  Options& options = *parsed.options;
+int mount_and_serve(Options options) {
   route_libfuse_messages();
   const std::string image = options.image;
   const std::string mount_point = options.mount_point;
@@ -241,6 +261,12 @@ int run_rvmfs(int argc, const char* const* argv) {
   }
   if (parent_status) return *parent_status;
   return run_mount(options, *background);
+}
+
+int run_rvmfs(int argc, const char* const* argv) {
+  ParsedOptions parsed = parse_options(argc, argv, std::cout, std::cerr);
+  if (!parsed.options) return parsed.exit_status;
+  return mount_and_serve(std::move(*parsed.options));
 }
 
 }  // namespace rvmfs

@@ -71,6 +71,10 @@ void fill(Arguments& arguments, const SessionSettings& settings) {
   arguments.option("fsname=" + settings.source);
   arguments.option("subtype=rvmfs");
   arguments.option("default_permissions");
+  if (settings.block_device) {
+    arguments.option("blkdev");
+    arguments.option("blksize=" + std::to_string(format::kBlockBytes));
+  }
   if (settings.debug) arguments.option("debug");
   for (const std::string& option : settings.options) arguments.option(option);
 }

@@ -35,6 +35,7 @@ struct SessionSettings {
   bool debug = false;
   uint32_t workers = 8;
   bool clone_fd = false;
+  bool block_device = false;         // mounted as "fuseblk", with `source` as the device
   std::vector<std::string> options;  // more mount options, for libfuse and the kernel
 };
 

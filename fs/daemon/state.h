@@ -3,6 +3,8 @@
 // What the operations of a mounted volume see: the userdata of the FUSE session.
 #pragma once
 
+#include <functional>
+
 #include "fs/daemon/given_attributes.h"
 #include "fs/daemon/init_flags.h"
 #include "fs/daemon/options.h"
@@ -21,6 +23,8 @@ struct MountState {
   InitFlags init;
   GivenAttributes given_attributes;
   Session* session = nullptr;  // set by the session itself
+  // The kernel waits in umount(2) until this has returned (block devices only).
+  std::function<void()> on_destroy;
 };
 
 }  // namespace rvmfs

@@ -368,17 +368,19 @@ Result<Descriptor> open_path(const std::string& path, const FileOptions& options
   }
   // For a block device, O_EXCL without O_CREAT asks the kernel that nobody else has claimed it.
   struct stat status {};
-  const bool claim = options.lock && !options.read_only && ::stat(path.c_str(), &status) == 0 &&
-                     S_ISBLK(status.st_mode);
+  const bool claim = options.lock && options.claim && !options.read_only &&
+                     ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
   const int fd = retry_on_eintr([&] { return ::open(path.c_str(), flags | (claim ? O_EXCL : 0)); });
   if (fd < 0) return open_error(errno);
   return Descriptor(fd);
 }
 
-Result<void> take_lock(int fd, bool read_only) {
+Result<void> take_lock(int fd, const FileOptions& options) {
   struct flock lock {};
-  lock.l_type = read_only ? F_RDLCK : F_WRLCK;
+  lock.l_type = options.read_only ? F_RDLCK : F_WRLCK;
   lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(options.lock_offset);
+  lock.l_len = static_cast<off_t>(options.lock_bytes);
   if (retry_on_eintr([&] { return ::fcntl(fd, F_OFD_SETLK, &lock); }) == 0) return {};
   if (errno == EAGAIN || errno == EACCES) {
     return Error{Errc::busy, 0, 0, "the image is locked by another open"};
@@ -398,7 +400,7 @@ Result<std::shared_ptr<Device>> open_file_device(const std::string& path,
   if (!is_block && !S_ISREG(status.st_mode)) {
     return Error{Errc::invalid_argument, 0, 0, "neither an ordinary file nor a block device"};
   }
-  if (options.lock) RVM_TRY(take_lock(fd.get(), options.read_only));
+  if (options.lock) RVM_TRY(take_lock(fd.get(), options));
   if (created) RVM_TRY(sync_parent(path));
   // Measured under the lock: the last holder may have resized the file just before it let go.
   if (::fstat(fd.get(), &status) != 0) return os_error(errno, 0, "cannot examine the image");

@@ -85,9 +85,13 @@ struct FileOptions {
   bool read_only = false;
   bool create = false;     // create an empty file if there is none
   bool exclusive = false;  // with create: fail if there is one
-  // Take the open-file-description lock (F_OFD_SETLK, whole file): exclusive when opened for
+  // Take the open-file-description lock (F_OFD_SETLK): exclusive when opened for
   // writing, shared when read-only. A conflicting holder gives Errc::busy.
   bool lock = true;
+  // The part of the file that is locked; length 0: all that follows.
+  uint64_t lock_offset = 0, lock_bytes = 0;
+  // With lock: a block device is claimed (O_EXCL) too, so that nobody can mount it meanwhile.
+  bool claim = true;
   uint32_t create_mode = 0666;
 };
 
