@@ -14,7 +14,7 @@ packages=(
   libexpected-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
   uuid-dev libblkid-dev libfuse3-dev fuse3
   libgtest-dev libgmock-dev
-  diffutils findutils util-linux
+  acl attr diffutils e2fsprogs findutils mount util-linux
 )
 if [[ ${1:-} == --bench ]]; then
   packages+=(e2fsprogs fuse2fs ntfs-3g xfsprogs btrfs-progs mount git tar)
