@@ -20,6 +20,17 @@ if(RVMFS_SANITIZE)
   add_link_options(-fsanitize=${RVMFS_SANITIZE})
 endif()
 
+# Counting what the tests of librvm run (scripts/coverage.sh). Counters are kept in a file that is
+# mapped (%c in LLVM_PROFILE_FILE), so that a process that is killed or calls _exit() counts too;
+# they are atomic, since sums of counters that race can become zero.
+add_library(rvmfs_coverage INTERFACE)
+if(RVMFS_COVERAGE)
+  target_compile_options(rvmfs_coverage INTERFACE
+    -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic
+    "SHELL:-mllvm -runtime-counter-relocation")
+  add_link_options(-fprofile-instr-generate)
+endif()
+
 # rvmfs_library(<target> LINK <public libraries...>)
 # A static library of the *.cc of the current folder, main.cc excluded. Its users include its
 # headers from the repository root ("fs/volume.h"). Empty folder: an INTERFACE library.

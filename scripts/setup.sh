@@ -4,9 +4,10 @@
 # Installs what building, testing and mounting need, from the packages of Debian 12. Does nothing,
 # and needs no rights, where everything is there already.
 #
-#   scripts/setup.sh [--bench | --fuzz]
+#   scripts/setup.sh [--bench | --fuzz | --coverage]
 #     --bench  also the filesystems that bench/run.py compares with
 #     --fuzz   also clang with libFuzzer, for scripts/fuzz.sh
+#     --coverage  also clang with its counters and llvm-cov, for scripts/coverage.sh
 set -euo pipefail
 
 packages=(
@@ -20,8 +21,10 @@ if [[ ${1:-} == --bench ]]; then
   packages+=(e2fsprogs fuse2fs ntfs-3g xfsprogs btrfs-progs mount git tar)
 elif [[ ${1:-} == --fuzz ]]; then
   packages+=(clang libclang-rt-14-dev)
+elif [[ ${1:-} == --coverage ]]; then
+  packages+=(clang clang-14 libclang-rt-14-dev llvm-14)
 elif (($# > 0)); then
-  echo "usage: scripts/setup.sh [--bench | --fuzz]" >&2
+  echo "usage: scripts/setup.sh [--bench | --fuzz | --coverage]" >&2
   exit 1
 fi
 

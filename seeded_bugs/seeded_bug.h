@@ -105,11 +105,12 @@ inline bool is_active(std::string_view name) {
     return active;                                              \
   }())
 #else
-#define RVM_SEEDED_BUG(name)                           \
-  ([] {                                                \
-    static_assert(::seeded_bugs::is_seeded_bug(name)); \
-    return false;                                      \
-  }())
+// Not a lambda: a plain constant leaves no branch behind for coverage to count.
+consteval bool is_switched_off(std::string_view name) {
+  if (!is_seeded_bug(name)) throw "no such seeded bug";  // does not compile
+  return true;
+}
+#define RVM_SEEDED_BUG(name) (!::seeded_bugs::is_switched_off(name))
 #endif
 
 }  // namespace seeded_bugs

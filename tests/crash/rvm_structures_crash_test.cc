@@ -28,7 +28,6 @@ constexpr uint64_t kHeapRoot = rvm::format::kRootPageOffset + 1024;
 
 struct Piece {
   uint64_t length = 0, seed = 0;
-  friend auto operator<=>(const Piece&, const Piece&) = default;
   Bytes bytes() const { return pattern(length, seed); }
 };
 
