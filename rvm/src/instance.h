@@ -77,7 +77,7 @@ struct DirtyPage {
 
 struct DeclaredRange {
   RegionState* region;
-  uint64_t offset, length;
+  uint64_t offset, length;  // length > 0
   size_t undo_at;  // in TransactionState::undo
 };
 

@@ -49,7 +49,7 @@ void seal(BuiltUnit& unit, uint64_t generation, uint64_t sequence, uint64_t lsn,
 }
 
 uint32_t UnitBuilder::region_index(const void* region, const Geometry& geometry) {
-  if (region == last_region_ && !regions_.empty()) return last_index_;
+  if (region == last_region_) return last_index_;
   const auto found = std::find_if(regions_.begin(), regions_.end(),
                                   [&](const auto& entry) { return entry.first == region; });
   last_region_ = region;

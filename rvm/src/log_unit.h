@@ -39,7 +39,7 @@ class UnitBuilder {
   UnitBuilder(uint64_t unit_bytes_max, uint32_t block_bytes)
       : unit_bytes_max_(unit_bytes_max), block_bytes_(block_bytes) {}
 
-  // `region` is an opaque identity; equal pointers share one region entry of a unit.
+  // `region` is an opaque identity, not null; equal pointers share one region entry of a unit.
   void add(const void* region, const Geometry& geometry, format::RecordType type, uint64_t offset,
            uint64_t length, const std::byte* bytes);
   std::vector<BuiltUnit> finish();

@@ -226,11 +226,10 @@ Result<void> Rvm::unmap(Region* region) {
     }
     resident += p.flags & PageState::kResident;
   }
+  // (Bytes that an open transaction has declared are in pages that are not quiescent.)
   for (const TransactionState* tx : impl_->open) {
-    for (const DeclaredRange& range : tx->ranges) {
-      if (range.region == &state) {
-        return Error{Errc::uncommitted, 0, range.offset, "an open transaction uses the region"};
-      }
+    if (std::find(tx->formats.begin(), tx->formats.end(), &state) != tx->formats.end()) {
+      return Error{Errc::uncommitted, 0, 0, "an open transaction has formatted the region"};
     }
   }
   impl_->resident_pages.fetch_sub(resident);

@@ -21,7 +21,6 @@ Error no_transaction() { return Error{Errc::no_transaction, 0, 0, "the transacti
 
 template <typename Visit>
 void for_each_page(const DeclaredRange& range, Visit&& visit) {
-  if (range.length == 0) return;
   const uint64_t last = (range.offset + range.length - 1) / kPageBytes;
   for (uint64_t page = range.offset / kPageBytes; page <= last; ++page) {
     visit(range.region->pages[page], page);
@@ -35,7 +34,6 @@ void coalesce(std::vector<DeclaredRange>& ranges) {
   });
   size_t kept = 0;
   for (const DeclaredRange& range : ranges) {
-    if (range.length == 0) continue;
     if (kept > 0 && ranges[kept - 1].region == range.region &&
         range.offset <= ranges[kept - 1].offset + ranges[kept - 1].length) {
       DeclaredRange& last = ranges[kept - 1];
@@ -45,6 +43,26 @@ void coalesce(std::vector<DeclaredRange>& ranges) {
     }
   }
   ranges.resize(kept);
+}
+
+// Of a hashed region the first page of each table page's share, of another one every page.
+uint64_t pages_between_formatted(const RegionState& region) {
+  return region.geometry.hashed ? format::kHashesPerPage : 1;
+}
+
+// At most what the transaction takes in the log. Counted with one more record header per page that
+// a range touches, and a region entry.
+uint64_t log_bytes_of(const TransactionState& tx) {
+  uint64_t bytes = 0;
+  for (const DeclaredRange& range : tx.ranges) {
+    bytes += range.length + (range.length / kPageBytes + 2) * sizeof(format::RecordHeader) +
+             sizeof(format::RegionEntry);
+  }
+  for (const RegionState* region : tx.formats) {
+    bytes += (region->page_count / pages_between_formatted(*region) + 2) *
+             (2 * sizeof(format::RecordHeader) + sizeof(format::RegionEntry));
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -61,12 +79,21 @@ Transaction& Transaction::operator=(Transaction&& other) noexcept {
 }
 
 Transaction::~Transaction() {
-  if (!state_) return;
-  // Without undo copies there is no way back: the memory keeps what it has, and nothing is logged.
-  if (!abort()) {
-    const std::lock_guard lock(state_->impl->mutex);
-    state_->impl->release(*state_);
+  if (state_) drop();
+}
+
+// Without undo copies there is no way back: the memory keeps what it has, and nothing is logged.
+void Transaction::drop() {
+  {
+    Rvm::Impl& impl = *state_->impl;
+    const std::lock_guard lock(impl.mutex);
+    if (state_->restore) {
+      impl.undo(*state_);
+      ++impl.stats.transactions_aborted;
+    }
+    impl.release(*state_);
   }
+  state_.reset();
 }
 
 Transaction Rvm::begin(Restore mode) {
@@ -163,14 +190,7 @@ Result<void> Transaction::abort() {
   if (!state_->restore) {
     return Error{Errc::invalid_argument, 0, 0, "a no_restore transaction cannot be aborted"};
   }
-  {
-    Rvm::Impl& impl = *state_->impl;
-    const std::lock_guard lock(impl.mutex);
-    impl.undo(*state_);
-    impl.release(*state_);
-    ++impl.stats.transactions_aborted;
-  }
-  state_.reset();
+  drop();
   return {};
 }
 
@@ -179,9 +199,7 @@ Result<CommitTicket> Transaction::end(Commit mode) {
   TransactionState& tx = *state_;
   Rvm::Impl& impl = *tx.impl;
   std::unique_lock lock(impl.mutex);
-  if (std::all_of(tx.ranges.begin(), tx.ranges.end(),
-                  [](const DeclaredRange& range) { return range.length == 0; }) &&
-      tx.formats.empty()) {
+  if (tx.ranges.empty() && tx.formats.empty()) {
     const CommitTicket ticket = impl.last_ticket;
     impl.release(tx);
     ++impl.stats.transactions_committed;
@@ -191,23 +209,20 @@ Result<CommitTicket> Transaction::end(Commit mode) {
   }
   if (auto usable = impl.usable(); !usable) {
     lock.unlock();
-    if (tx.restore) RVM_TRY(abort());
+    drop();
     return usable.error();
   }
-  // Counted with one more record header per page that a range touches, and a region entry.
-  uint64_t log_bytes = 0;
-  for (const DeclaredRange& range : tx.ranges) {
-    log_bytes += range.length + (range.length / kPageBytes + 2) * sizeof(format::RecordHeader) +
-                 sizeof(format::RegionEntry);
-  }
+  const uint64_t log_bytes = log_bytes_of(tx);
   if (log_bytes > impl.log->record_bytes() / 2) {
     return Error{Errc::too_big, 0, log_bytes, "the transaction does not fit the log"};
   }
-  while (!impl.spool->empty() && impl.spool->bytes + log_bytes > impl.log->record_bytes() / 4 * 3 -
-                                                                     format::kUnitBytesMax / 64) {
+  // What is on its way counts: it comes back when the host is full, and has to fit with the rest.
+  const uint64_t most = impl.log->record_bytes() / 4 * 3 - format::kUnitBytesMax / 64;
+  const auto waiting = [&impl] { return impl.spool->bytes + impl.in_flight_bytes; };
+  while (waiting() != 0 && waiting() + log_bytes > most) {
     lock.unlock();
     if (const auto forced = impl.force(false); !forced) {
-      if (tx.restore) RVM_TRY(abort());
+      drop();
       return forced.error();
     }
     lock.lock();
@@ -215,7 +230,7 @@ Result<CommitTicket> Transaction::end(Commit mode) {
   if (impl.options.check_undeclared) {
     if (auto clean = impl.check_undeclared(tx); !clean) {
       lock.unlock();
-      if (tx.restore) RVM_TRY(abort());
+      drop();
       return clean.error();
     }
   }
@@ -286,7 +301,7 @@ uint64_t Rvm::Impl::spool_commit(TransactionState& tx) {
     spool->bytes += sizeof(format::RecordHeader) + sizeof(format::RegionEntry);
     // Its hash table goes home with the first page of each table page's share. Without one, every
     // page has to go home as zeros.
-    const uint64_t step = region->geometry.hashed ? format::kHashesPerPage : 1;
+    const uint64_t step = pages_between_formatted(*region);
     for (uint64_t page = 0; page < region->page_count; page += step) {
       put_in_spool(*region, page * kPageBytes, 8);
     }

@@ -261,6 +261,7 @@ class Transaction {
  private:
   friend class Rvm;
   explicit Transaction(std::unique_ptr<TransactionState> state);
+  void drop();
   std::unique_ptr<TransactionState> state_;
 };
 
@@ -286,8 +287,8 @@ class Rvm {
   Result<SegmentId> open_segment(std::string_view name);
 
   Result<Region*> map(const RegionOptions& options);
-  // Errors: uncommitted while a transaction has declared bytes of it, or while pages of it have
-  // committed bytes that are not home yet (truncate first).
+  // Errors: uncommitted while a transaction has declared bytes of it or has formatted it, or while
+  // pages of it have committed bytes that are not home yet (truncate first); not_mapped.
   Result<void> unmap(Region* region);
 
   Transaction begin(Restore mode = Restore::yes);
