@@ -7,8 +7,7 @@
 # scripts/coverage_report.py says how it counts, and how a place is excused.
 #
 #   scripts/coverage.sh [options] [BUILD_DIR]      (default: build/coverage)
-#     --missing FILE  also the places of this file that no test runs (the end of its name is enough;
-#                     "" for all files)
+#     --missing FILE  also the places of this file that no test runs (a part of its name is enough)
 #     --no-run        the table of the last run again
 #
 #   RVMFS_JOBS  parallel jobs of the build (default: number of processors)
@@ -59,11 +58,9 @@ fi
 objects=("$dir/tests/${programs[0]}")
 for program in "${programs[@]:1}"; do objects+=(-object "$dir/tests/$program"); done
 llvm-profdata-14 merge -o "$dir/counts/all" "$dir"/counts/*.profraw
-for format in text lcov; do
-  llvm-cov-14 export -format="$format" -instr-profile "$dir/counts/all" "${objects[@]}" \
-    >"$dir/counts/$format" 2>"$dir/counts/$format.log" || {
-    cat "$dir/counts/$format.log" >&2
-    exit 1
-  }
-done
-exec python3 scripts/coverage_report.py . "$dir/counts/text" "$dir/counts/lcov" "${missing[@]}"
+llvm-cov-14 export -instr-profile "$dir/counts/all" "${objects[@]}" >"$dir/counts/export.json" \
+  2>"$dir/counts/export.log" || {
+  cat "$dir/counts/export.log" >&2
+  exit 1
+}
+exec python3 scripts/coverage_report.py . "$dir/counts/export.json" "${missing[@]}"

@@ -200,6 +200,7 @@ Result<Region*> Rvm::map(const RegionOptions& options) {
   }
   if (options.load == Load::eager) {
     if (auto loaded = impl_->make_resident(*mapped->state_, 0, options.length); !loaded) {
+      // not covered: nobody else knows the region, so nobody has changed it.
       RVM_TRY(unmap(mapped));
       return loaded.error();
     }

@@ -36,10 +36,9 @@ void Rvm::Impl::mark_dirty(RegionState& region, uint64_t page, uint64_t first_ls
   state.last_lsn = last_lsn;
 }
 
-// The page's home has every byte of the log before home_lsn.
+// The page's home has every byte of the log before home_lsn, where some of it stood that it lacked.
 void Rvm::Impl::mark_home(RegionState& region, uint64_t page, uint64_t home_lsn) {
   PageState& state = region.pages[page];
-  if (state.first_lsn == kNoLsn || state.first_lsn >= home_lsn) return;
   dirty.erase({state.first_lsn, &region, page});
   state.first_lsn = kNoLsn;
   if (state.last_lsn > home_lsn) {
@@ -126,7 +125,8 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
   return advance_head(status);
 }
 
-// The seeded bug: everything counts as home, and the status says so, before it is written.
+// not covered: only the seeded bug calls it: everything counts as home, and the status says so,
+// before it is written.
 Result<void> Rvm::Impl::pretend_home(format::StatusBlock status) {
   {
     const std::lock_guard lock(mutex);

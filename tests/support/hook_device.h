@@ -24,6 +24,8 @@ class HookDevice final : public rvm::Device {
   // Called with the kind of call and its offset, before it is passed on; an error is its answer. A
   // durable write is a write. The hook is not called again while it runs.
   std::function<rvm::Result<void>(DeviceCall, uint64_t)> hook;
+  // As if nothing had been written before.
+  bool all_holes = false;
 
   rvm::Result<void> read(uint64_t offset, std::span<std::byte> out) override {
     RVM_TRY(call(DeviceCall::read, offset));
@@ -54,7 +56,7 @@ class HookDevice final : public rvm::Device {
     return base_->resize(bytes);
   }
   uint64_t first_hole(uint64_t offset, uint64_t length) const override {
-    return base_->first_hole(offset, length);
+    return all_holes ? offset : base_->first_hole(offset, length);
   }
   uint64_t size() const override { return base_->size(); }
   uint64_t host_bytes_free() const override { return base_->host_bytes_free(); }
