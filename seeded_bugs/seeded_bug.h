@@ -98,11 +98,11 @@ inline bool is_active(std::string_view name) {
   const char* const active = std::getenv("RVMFS_SEEDED_BUG");
   return active != nullptr && name == active;
 }
-#define RVM_SEEDED_BUG(name)                                    \
-  ([] {                                                         \
-    static_assert(::seeded_bugs::is_seeded_bug(name));          \
-    static const bool active = ::seeded_bugs::is_active(name);  \
-    return active;                                              \
+#define RVM_SEEDED_BUG(name)                                   \
+  ([] {                                                        \
+    static_assert(::seeded_bugs::is_seeded_bug(name));         \
+    static const bool active = ::seeded_bugs::is_active(name); \
+    return active;                                             \
   }())
 #else
 // Not a lambda: a plain constant leaves no branch behind for coverage to count.

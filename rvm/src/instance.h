@@ -78,7 +78,7 @@ struct DirtyPage {
 struct DeclaredRange {
   RegionState* region;
   uint64_t offset, length;  // length > 0
-  size_t undo_at;  // in TransactionState::undo
+  size_t undo_at;           // in TransactionState::undo
 };
 
 struct TransactionState {

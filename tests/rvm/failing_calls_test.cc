@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Every call that librvm makes to its devices fails once, with each kind of error: while an image is
-// recovered, and while commits, client data, truncations and new segments are under way. Whatever
-// the answer was, what was acknowledged as durable is there afterwards, commits are whole and in
-// order, and a call that failed for want of space succeeds when it is tried again.
+// Every call that librvm makes to its devices fails once, with each kind of error: while an image
+// is recovered, and while commits, client data, truncations and new segments are under way.
+// Whatever the answer was, what was acknowledged as durable is there afterwards, commits are whole
+// and in order, and a call that failed for want of space succeeds when it is tried again.
 
 #include <gtest/gtest.h>
 
@@ -67,8 +67,7 @@ class Process {
                                  .length = kRegionBytes - kPageBytes,
                                  .hashed = true,
                                  .hash_table_offset = kHashedOffset}));
-    RVM_ASSIGN(flat,
-               rvm->map({.segment = segment, .offset = kFlatOffset, .length = kRegionBytes}));
+    RVM_ASSIGN(flat, rvm->map({.segment = segment, .offset = kFlatOffset, .length = kRegionBytes}));
     return {};
   }
 

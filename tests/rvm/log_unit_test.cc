@@ -214,28 +214,43 @@ TEST_F(LogUnitInside, gives_the_error_of_who_walks) {
 
 TEST_F(LogUnitInside, whose_region_cannot_be_is_damage) {
   constexpr uint64_t kTooFar = (1ULL << 62) + kPageBytes;
-  expect_refused(sound(), [](Inside& i) { i.regions_claimed = 100; }, "beyond the unit");
-  expect_refused(sound(), [](Inside& i) { i.regions[0].segment_offset = kTooFar; }, "too far");
-  expect_refused(sound(), [](Inside& i) { i.regions[0].length = kTooFar; }, "too long");
-  expect_refused(sound(), [](Inside& i) { i.regions[0].hash_table_offset = kTooFar; }, "table");
-  expect_refused(sound(), [](Inside& i) { i.regions[0].segment_offset += 8; }, "no page");
-  expect_refused(sound(), [](Inside& i) { i.regions[0].hash_table_offset = 8; }, "table, no page");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions_claimed = 100; }, "beyond the unit");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions[0].segment_offset = kTooFar; }, "too far");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions[0].length = kTooFar; }, "too long");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions[0].hash_table_offset = kTooFar; }, "table");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions[0].segment_offset += 8; }, "no page");
+  expect_refused(
+      sound(), [](Inside& i) { i.regions[0].hash_table_offset = 8; }, "table, no page");
 }
 
 TEST_F(LogUnitInside, whose_region_is_a_part_of_the_device_only_is_damage) {
   const Inside device = of_device(RecordType::data);
-  expect_refused(device, [](Inside& i) { i.regions[0].segment = 1; }, "another device");
-  expect_refused(device, [](Inside& i) { i.regions[0].segment_offset = kPageBytes; }, "offset");
-  expect_refused(device, [](Inside& i) { i.regions[0].length = 1 << 20; }, "length");
+  expect_refused(
+      device, [](Inside& i) { i.regions[0].segment = 1; }, "another device");
+  expect_refused(
+      device, [](Inside& i) { i.regions[0].segment_offset = kPageBytes; }, "offset");
+  expect_refused(
+      device, [](Inside& i) { i.regions[0].length = 1 << 20; }, "length");
 }
 
 TEST_F(LogUnitInside, whose_records_cannot_be_is_damage) {
-  expect_refused(sound(), [](Inside& i) { i.records_claimed = 100; }, "beyond the unit");
-  expect_refused(sound(), [](Inside& i) { i.records[0].region = 1; }, "no such region");
-  expect_refused(sound(), [](Inside& i) { i.records[0].offset = 1 << 20; }, "outside its region");
-  expect_refused(sound(), [](Inside& i) { i.records[0].offset = ~0ULL; }, "overflow");
-  expect_refused(sound(), [](Inside& i) { i.records[0].length = 64; }, "bytes beyond the unit");
-  expect_refused(sound(), [](Inside& i) { i.payload += 8; }, "bytes that no record has");
+  expect_refused(
+      sound(), [](Inside& i) { i.records_claimed = 100; }, "beyond the unit");
+  expect_refused(
+      sound(), [](Inside& i) { i.records[0].region = 1; }, "no such region");
+  expect_refused(
+      sound(), [](Inside& i) { i.records[0].offset = 1 << 20; }, "outside its region");
+  expect_refused(
+      sound(), [](Inside& i) { i.records[0].offset = ~0ULL; }, "overflow");
+  expect_refused(
+      sound(), [](Inside& i) { i.records[0].length = 64; }, "bytes beyond the unit");
+  expect_refused(
+      sound(), [](Inside& i) { i.payload += 8; }, "bytes that no record has");
 }
 
 TEST_F(LogUnitInside, whose_records_are_of_a_type_that_is_not_for_them_is_damage) {

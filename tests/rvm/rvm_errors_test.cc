@@ -185,9 +185,8 @@ TEST_F(RegionErrors, bytes_and_addresses_are_mapped_once) {
   auto range = AddressRange::reserve(4 * kPageBytes);
   ASSERT_OK(range);
   const auto map_at = [&](uint64_t page, uint64_t offset) {
-    return rvm_->map({.offset = offset,
-                      .length = 2 * kPageBytes,
-                      .address = range->base() + page * kPageBytes});
+    return rvm_->map(
+        {.offset = offset, .length = 2 * kPageBytes, .address = range->base() + page * kPageBytes});
   };
   ASSERT_OK(map_at(0, 4 << 20));
   EXPECT_ERROR(map_at(1, 5 << 20), Errc::overlap);
