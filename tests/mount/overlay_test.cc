@@ -41,7 +41,8 @@ change() {
   cp a copied; cp -a dir tree; mv b moved; rm c; rm -r gone
   mv dir/d dir/renamed; mv dir elsewhere; rm -r replaced; mkdir replaced; echo new >replaced/n
   echo more >>a; chmod 600 a; ln a linked; : >elsewhere/deep/e; mv -f copied elsewhere/deep/e
-  ln -sf b link; mv pipe pipe2; dd if=/dev/zero of=large bs=4096 seek=10 count=2 conv=notrunc status=none
+  ln -sf b link; mv pipe pipe2
+  dd if=/dev/zero of=large bs=4096 seek=10 count=2 conv=notrunc status=none
   setfattr -n user.colour -v red a 2>/dev/null || setfattr -h -n trusted.colour -v red a
   mkdir new; for i in 1 2 3 4 5 6 7 8 9; do echo $i >new/$i; done; rm new/[1-5]; mv new newer
   touch -d 2001-02-03 moved; rm b2
