@@ -85,11 +85,11 @@ endfunction()
 add_custom_target(unmounted_tests)
 
 # rvmfs_tests(<target> FOLDERS <folders under tests/...> LABEL <label> LINK <libraries...>
-#             TIMEOUT <seconds>)
+#             TIMEOUT <seconds> [WHOLE])
 # A GoogleTest program of all *_test.cc (and their helpers) of these folders; each case is a ctest
-# test "label/Suite.case".
+# test "label/Suite.case", or with WHOLE the program is one test (where cases share what is costly).
 function(rvmfs_tests target)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "FOLDERS;LINK" ${ARGN})
+  cmake_parse_arguments(arg "WHOLE" "LABEL;TIMEOUT" "FOLDERS;LINK" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -107,6 +107,12 @@ function(rvmfs_tests target)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   if(NOT arg_LABEL STREQUAL "mount")
     add_dependencies(unmounted_tests ${target})
+  endif()
+  if(arg_WHOLE)
+    add_test(NAME "${arg_LABEL}/${target}" COMMAND ${target} --gtest_brief=1)
+    set_tests_properties("${arg_LABEL}/${target}" PROPERTIES LABELS "${arg_LABEL}"
+                         TIMEOUT ${arg_TIMEOUT})
+    return()
   endif()
   gtest_discover_tests(${target} TEST_PREFIX "${arg_LABEL}/" NO_PRETTY_VALUES
                        DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60

@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include "fs/acl.h"
 #include "fs/file_size.h"
 #include "fs/inode.h"
 #include "fs/xattr.h"
@@ -73,6 +74,7 @@ Result<void> apply_change(Operation& op, VolumeCore& core, Inode inode, const Ch
              modify_inode_part(op, core, inode, owner_or_mode ? 0 : kItemTimes, kItemTimesEnd));
   if (owner_or_mode) change_owner_and_mode(*item, change);
   change_times(*item, change, op.now);
+  if (change.valid & Change::mode_bit) return acl_follows_mode(op, core, inode, change.mode);
   return {};
 }
 

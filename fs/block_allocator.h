@@ -71,6 +71,10 @@ class BlockAllocator {
   // Waits for the device: no locks but the inode's data lock.
   Result<bool> make_room();
 
+  // Discards free blocks of [first, end), in runs of at least `run_min`, whatever the mount options
+  // say. Each run is reserved meanwhile, a small part of what is free. How many they were.
+  Result<uint64_t> trim(uint64_t first, uint64_t end, uint64_t run_min);
+
   // The numbers of blocks. Available are the free ones without those kept back, as far as the host
   // has room for them. Call inside run_read.
   Result<VolumeStatus> status();
@@ -85,6 +89,8 @@ class BlockAllocator {
   };
 
   uint64_t kept_blocks(uint64_t blocks_total);
+  // Takes its mutex. Needs meta_lock shared.
+  Result<std::optional<BlockRun>> reserve_to_trim(uint64_t first, uint64_t end, uint64_t run_min);
 
   // All below: mutex_ held.
   Result<BlockGroups::Totals> look_around(BlockGroups& groups);

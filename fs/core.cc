@@ -30,6 +30,7 @@ Time VolumeCore::now() const {
 
 Result<void> VolumeCore::check_writable() const {
   if (options.read_only) return fs_error(FsErrc::read_only_volume, "mounted read-only");
+  if (shut_down) return Error{rvm::Errc::io, EIO, 0, "the volume was shut down"};
   if (rvm->failed()) {
     return fs_error(FsErrc::read_only_volume, "read-only since a write of the log failed");
   }

@@ -10,6 +10,7 @@
 // (register such changes with Operation::on_success).
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -132,6 +133,7 @@ class VolumeCore : public rvm::ChunkSource {
   // volume_admin.cc: superblock writes exclude each other.
   std::mutex super_mutex;
   bool closed = false;
+  std::atomic<bool> shut_down{false};  // by request; all was durable then
 
   // background.cc: commit timer, orphans that became free, discards.
   std::mutex background_mutex;

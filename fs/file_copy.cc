@@ -56,7 +56,8 @@ Result<uint64_t> check(VolumeCore& core, const CopyRange& range) {
   return std::min(length, kCopyBytesMax);
 }
 
-Result<uint64_t> copy_step(VolumeCore& core, const CopyRange& range, std::span<std::byte> buffer) {
+Result<uint64_t> copy_step(VolumeCore& core, const CopyRange& range, std::span<std::byte> buffer,
+                           bool kill_suid_gid) {
   CopyLocks locks(core.inode_locks, range.in, range.out);
   format::InodeItem item{};
   buffer = buffer.first(std::min<uint64_t>(buffer.size(), range.length));
@@ -64,7 +65,7 @@ Result<uint64_t> copy_step(VolumeCore& core, const CopyRange& range, std::span<s
   size_t done = 0;
   while (done < bytes) {
     const Result<size_t> step = write_step(core, range.out, range.out_offset + done,
-                                           buffer.subspan(done, bytes - done), false);
+                                           buffer.subspan(done, bytes - done), kill_suid_gid);
     if (!step && done > 0) return uint64_t{done};
     if (!step) return step.error();
     done += *step;
@@ -75,7 +76,7 @@ Result<uint64_t> copy_step(VolumeCore& core, const CopyRange& range, std::span<s
 }  // namespace
 
 Result<uint64_t> Volume::copy_file_range(Inode in, uint64_t in_offset, Inode out,
-                                         uint64_t out_offset, uint64_t length) {
+                                         uint64_t out_offset, uint64_t length, bool kill_suid_gid) {
   VolumeCore& core = *core_;
   RVM_TRY(core.check_writable());
   CopyRange range{in, out, in_offset, out_offset, length};
@@ -84,7 +85,7 @@ Result<uint64_t> Volume::copy_file_range(Inode in, uint64_t in_offset, Inode out
   uint64_t copied = 0;
   while (copied < length) {
     range = {in, out, in_offset + copied, out_offset + copied, length - copied};
-    const Result<uint64_t> step = copy_step(core, range, buffer);
+    const Result<uint64_t> step = copy_step(core, range, buffer, kill_suid_gid);
     if (!step && copied == 0) return step;
     if (!step || *step == 0) break;  // what was copied before an error stays
     copied += *step;

@@ -81,7 +81,7 @@ Result<size_t> read_locked(VolumeCore& core, Inode inode, uint64_t offset, std::
   }
 }
 
-Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> out) {
+Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> out, bool no_atime) {
   VolumeCore& core = *core_;
   InodeItem item{};
   size_t bytes = 0;
@@ -89,7 +89,7 @@ Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> o
     std::shared_lock data_lock(core.inode_locks.of(inode));
     RVM_ASSIGN(bytes, read_locked(core, inode, offset, out, item));
   }
-  if (!out.empty() && wants_atime(core, item)) {
+  if (!out.empty() && !no_atime && wants_atime(core, item)) {
     // The bytes were read: a time that cannot be moved must not take them away from the caller.
     // What stood in the way (a failed log, damage) is the answer to the next change or fsync.
     static_cast<void>(update_atime(core, inode));

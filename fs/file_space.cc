@@ -27,12 +27,16 @@ enum class RangeKind { allocate, punch, zero };
 
 class RangeChange {
  public:
-  RangeChange(VolumeCore& core, Inode inode, RangeKind kind, bool keep_size, uint64_t begin,
-              uint64_t end)
+  struct How {
+    RangeKind kind;
+    bool keep_size, kill_suid_gid;
+  };
+  RangeChange(VolumeCore& core, Inode inode, How how, uint64_t begin, uint64_t end)
       : core_(core),
         inode_(inode),
-        kind_(kind),
-        keep_size_(keep_size),
+        kind_(how.kind),
+        keep_size_(how.keep_size),
+        kill_suid_gid_(how.kill_suid_gid),
         begin_(begin),
         end_(end),
         map_(core, inode),
@@ -73,6 +77,7 @@ class RangeChange {
   Inode inode_;
   RangeKind kind_;
   bool keep_size_;
+  bool kill_suid_gid_;
   uint64_t begin_, end_;
   ExtentMap map_;
   FreshBlocks fresh_;
@@ -106,7 +111,7 @@ Result<void> RangeChange::change_item() {
       RVM_TRY(write_inlined(op, core_, inode_, begin_, zeros));
     }
     if (grows()) RVM_TRY(resize_inlined(op, core_, inode_, end_));
-    RVM_TRY(drop_privileges(op, core_, inode_, false));
+    RVM_TRY(drop_privileges(op, core_, inode_, kill_suid_gid_));
     return core_.touch(op, inode_, true, true, false);
   });
 }
@@ -166,7 +171,7 @@ Result<RangeChange::Progress> RangeChange::commit_step(Operation& op, Progress b
     RVM_ASSIGN(after.marked, map_.mark(op, before.marked, stop, true, weight_max));
     after.done = after.marked >= stop;
   }
-  RVM_TRY(drop_privileges(op, core_, inode_, false));
+  RVM_TRY(drop_privileges(op, core_, inode_, kill_suid_gid_));
   RVM_ASSIGN(InodeItem * item,
              modify_inode_part(op, core_, inode_, offsetof(InodeItem, size), kItemTimesEnd));
   item->blocks += committed.blocks;
@@ -198,7 +203,7 @@ Result<bool> RangeChange::punch_step(Operation& op, uint64_t first, uint64_t sto
   if (first < stop) {
     RVM_ASSIGN(removed, map_.remove(op, first, stop, weight_max));
   }
-  RVM_TRY(drop_privileges(op, core_, inode_, false));
+  RVM_TRY(drop_privileges(op, core_, inode_, kill_suid_gid_));
   RVM_ASSIGN(InodeItem * item,
              modify_inode_part(op, core_, inode_, offsetof(InodeItem, blocks), kItemTimesEnd));
   if (item->blocks < removed.blocks) {
@@ -224,7 +229,8 @@ Result<RangeKind> kind_of(int mode) {
 
 }  // namespace
 
-Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t length) {
+Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t length,
+                               bool kill_suid_gid) {
   VolumeCore& core = *core_;
   RVM_TRY(core.check_writable());
   RVM_TRY(core.run_read<void>([&]() -> Result<void> {
@@ -238,7 +244,7 @@ Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t 
   }
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   std::unique_lock data_lock(core.inode_locks.of(inode));
-  return RangeChange(core, inode, kind, keep_size, offset, offset + length).run();
+  return RangeChange(core, inode, {kind, keep_size, kill_suid_gid}, offset, offset + length).run();
 }
 
 }  // namespace rvmfs

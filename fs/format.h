@@ -35,7 +35,7 @@ inline constexpr uint64_t kSuperblockMagic = 0x00314653464d5652ULL;  // "RVMFSF1
 inline constexpr uint64_t kSuperblockSeed = 0x7375706572;
 inline constexpr uint32_t kVersion = 1;
 
-// Never changed while mounted, except volume_bytes (growing) and label.
+// Never changed while mounted, except volume_bytes (growing), label and kCompatAcl.
 struct Superblock {
   uint64_t magic;
   uint64_t hash;  // XXH3_64bits_withSeed(512 bytes with `hash` zero, kSuperblockSeed)
@@ -43,7 +43,7 @@ struct Superblock {
   char label[64];  // UTF-8, zero-padded; may use all 64 bytes
   uint32_t version;
   uint32_t block_bytes;         // 4096
-  uint64_t features_compat;     // unknown bits: no matter
+  uint64_t features_compat;     // kCompat...; unknown bits: no matter
   uint64_t features_ro_compat;  // unknown bits: mount read-only only
   uint64_t features_incompat;   // unknown bits: refuse
   uint64_t volume_bytes;        // nominal size; an image file may be shorter
@@ -55,6 +55,9 @@ struct Superblock {
 };
 static_assert(sizeof(Superblock) == 512);
 static_assert(offsetof(Superblock, reserved) == 176);
+
+// An access control list was set on something once. Without it there are none.
+inline constexpr uint64_t kCompatAcl = 1;
 
 inline constexpr uint64_t kOwnerMagic = 0x72656e774f4d5652ULL;  // "RVMOwner"
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "fs/acl.h"
 #include "fs/attributes.h"
 
 namespace rvmfs {
@@ -155,7 +156,13 @@ Attributes VolumeCore::attributes_of(Inode number, const InodeItem& item) {
 
 Result<Inode> create_inode(Operation& op, VolumeCore& core, Inode parent, const NewInode& what) {
   RVM_ASSIGN(const InodeItem* parent_item, core.inode(parent));
-  const InodeItem item = new_item(*parent_item, parent, what, op.now);
+  InodeItem item = new_item(*parent_item, parent, what, op.now);
+  RVM_ASSIGN(const auto acl, inherited_acl(core, parent, item.mode));
+  if (acl) {
+    item.mode = acl->mode;
+  } else if (!S_ISLNK(item.mode)) {
+    item.mode &= ~(what.caller.umask & 0777);
+  }
   RVM_ASSIGN(Counters * counters, modify_counters(op, core));
   const Inode number = counters->next_inode;
   if (number < format::kFirstFreeInode || number >= format::kInodeMax) {
@@ -165,6 +172,7 @@ Result<Inode> create_inode(Operation& op, VolumeCore& core, Inode parent, const 
   counters->inodes_used += 1;
   RVM_TRY(core.tree->insert(op.tx, item_key(number, ItemType::inode),
                             std::as_bytes(std::span(&item, 1))));
+  if (acl) RVM_TRY(give_acl(op, core, number, *acl));
   return number;
 }
 

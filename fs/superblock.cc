@@ -3,6 +3,8 @@
 // Superblocks and the owner record: see fs/superblock.h. Every field is checked before anybody uses
 // it: geometry that does not fit is damage, whatever the hash says.
 #include "fs/superblock.h"
+
+#include "fs/core.h"
 #include "seeded_bug.h"
 
 #include <unistd.h>
@@ -99,6 +101,20 @@ Result<void> write_superblocks(rvm::Device& device, const Superblock& super) {
   if (!RVM_SEEDED_BUG("superblocks_at_once")) RVM_TRY(device.flush());
   RVM_TRY(write_one(device, format::kSuperblockOffset, super));
   return device.flush();
+}
+
+Result<void> write_changed_superblocks(VolumeCore& core, Superblock& super) {
+  seal(super);
+  Result<void> written = write_superblocks(*core.device, super);
+  if (!written) core.rvm->declare_failed();
+  return written;
+}
+
+Result<void> change_superblocks(VolumeCore& core, Superblock super) {
+  RVM_TRY(write_changed_superblocks(core, super));
+  std::unique_lock lock(core.meta_lock);
+  core.super = super;
+  return {};
 }
 
 Result<void> heal_superblocks(rvm::Device& device, const Superblock& super) {

@@ -20,6 +20,12 @@ void seal(format::Superblock& super);
 // good primary; the write of the primary is what makes it count.
 Result<void> write_superblocks(rvm::Device& device, const format::Superblock& super);
 
+// Seals and writes it, and it counts from then on. Data of files may be waiting for the same
+// flushes: where one fails, no fsync may succeed later. Call with super_mutex, without meta_lock.
+Result<void> change_superblocks(VolumeCore& core, format::Superblock super);
+// Only the writing.
+Result<void> write_changed_superblocks(VolumeCore& core, format::Superblock& super);
+
 // Makes both superblocks this one (the one that was read). A crash may have left the other torn; if
 // it stayed so, the next change could be cut while the good one is being written.
 Result<void> heal_superblocks(rvm::Device& device, const format::Superblock& super);

@@ -69,9 +69,11 @@ struct AttributeChange {
   Time atime = {}, mtime = {}, ctime = {};
 };
 
-// Who asks: owner of new inodes. The mode that is passed has the umask applied already.
+// Who asks: owner of new inodes. The umask is taken away from the mode that is passed, unless the
+// directory has a default ACL.
 struct Caller {
   uint32_t uid = 0, gid = 0;
+  uint32_t umask = 0;
 };
 
 struct DirectoryItem {
@@ -165,22 +167,27 @@ class Volume {
   Result<Attributes> setattr(Inode inode, const AttributeChange& change);
   Result<void> set_flags(Inode inode, uint32_t flags, uint32_t project);
   Result<std::string> getxattr(Inode inode, std::string_view name);
-  // flags: XATTR_CREATE, XATTR_REPLACE.
-  Result<void> setxattr(Inode inode, std::string_view name, std::string_view value, int flags);
+  // flags: XATTR_CREATE, XATTR_REPLACE; without meaning for ACLs, which change the mode with them.
+  // kill_sgid: that takes setgid away.
+  Result<void> setxattr(Inode inode, std::string_view name, std::string_view value, int flags,
+                        bool kill_sgid = false);
   Result<void> removexattr(Inode inode, std::string_view name);
   Result<std::string> listxattr(Inode inode);  // names, each ended by a NUL
 
   // -- data
-  Result<size_t> read(Inode inode, uint64_t offset, std::span<std::byte> out);
-  // kill_suid_gid: clear setuid/setgid as write(2) by an unprivileged caller does.
+  // no_atime: as for a file opened with O_NOATIME.
+  Result<size_t> read(Inode inode, uint64_t offset, std::span<std::byte> out,
+                      bool no_atime = false);
+  // kill_suid_gid, here and below: clear setuid/setgid as write(2) by an unprivileged caller does.
   Result<size_t> write(Inode inode, uint64_t offset, std::span<const std::byte> in,
                        bool kill_suid_gid = false);
   // mode: 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE]; else
   // not_supported.
-  Result<void> fallocate(Inode inode, int mode, uint64_t offset, uint64_t length);
+  Result<void> fallocate(Inode inode, int mode, uint64_t offset, uint64_t length,
+                         bool kill_suid_gid = false);
   Result<uint64_t> lseek(Inode inode, uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
   Result<uint64_t> copy_file_range(Inode in, uint64_t in_offset, Inode out, uint64_t out_offset,
-                                   uint64_t length);
+                                   uint64_t length, bool kill_suid_gid = false);
 
   // -- durability
   // Everything that was done before the call is durable afterwards.
@@ -192,6 +199,11 @@ class Volume {
   // Raises the nominal size while mounted. Shrinking: bad_argument.
   Result<void> grow(uint64_t volume_bytes);
   Result<void> set_label(std::string_view label);
+  // Gives free blocks in this range of bytes back to the host (also with MountOptions::discard
+  // off), in runs of at least `run_bytes_min`. How many bytes were free there.
+  Result<uint64_t> trim(uint64_t offset, uint64_t length, uint64_t run_bytes_min);
+  // Makes everything durable, and lets nothing be changed any more: EIO from then on.
+  Result<void> shut_down();
   bool failed() const;  // made itself read-only after a failed write of the log
 
  private:

@@ -18,20 +18,6 @@ namespace {
 // An inode and its entry take about this much of a block: what statfs says can still be made.
 constexpr uint64_t kInodesPerBlock = 16;
 
-Result<void> check_writable(const VolumeCore& core) {
-  if (core.options.read_only || core.rvm->failed()) {
-    return fs_error(FsErrc::read_only_volume);
-  }
-  return {};
-}
-
-// Data of files may be waiting for the same flushes: where one fails, no fsync may succeed later.
-Result<void> change_superblocks(VolumeCore& core, const format::Superblock& super) {
-  Result<void> written = write_superblocks(*core.device, super);
-  if (!written) core.rvm->declare_failed();
-  return written;
-}
-
 }  // namespace
 
 Result<VolumeStatus> Volume::statfs() {
@@ -46,7 +32,7 @@ Result<VolumeStatus> Volume::statfs() {
 }
 
 Result<void> Volume::grow(uint64_t volume_bytes) {
-  RVM_TRY(check_writable(*core_));
+  RVM_TRY(core_->check_writable());
   volume_bytes -= volume_bytes % format::kBlockBytes;
   std::lock_guard one_at_a_time(core_->super_mutex);
   if (volume_bytes < core_->super.volume_bytes || volume_bytes > format::kVolumeBytesMax) {
@@ -57,9 +43,8 @@ Result<void> Volume::grow(uint64_t volume_bytes) {
   }
   format::Superblock super = core_->super;
   super.volume_bytes = volume_bytes;
-  seal(super);
   const bool late = RVM_SEEDED_BUG("grow_root_first");
-  if (!late) RVM_TRY(change_superblocks(*core_, super));
+  if (!late) RVM_TRY(write_changed_superblocks(*core_, super));
   RVM_TRY(core_->run_write<void>([&](Operation& op) -> Result<void> {
     RVM_ASSIGN(format::VolumeRoot * root, core_->modify_root(op));
     root->blocks_total = volume_bytes / format::kBlockBytes;
@@ -68,13 +53,13 @@ Result<void> Volume::grow(uint64_t volume_bytes) {
   }));
   if (late) {
     RVM_TRY(sync());
-    RVM_TRY(change_superblocks(*core_, super));
+    RVM_TRY(write_changed_superblocks(*core_, super));
   }
   return sync();
 }
 
 Result<void> Volume::set_label(std::string_view label) {
-  RVM_TRY(check_writable(*core_));
+  RVM_TRY(core_->check_writable());
   if (label.size() > sizeof(format::Superblock::label) || label.find('\0') != label.npos) {
     return fs_error(FsErrc::bad_argument, "the label is too long");
   }
@@ -82,10 +67,14 @@ Result<void> Volume::set_label(std::string_view label) {
   format::Superblock super = core_->super;
   std::memset(super.label, 0, sizeof(super.label));
   std::memcpy(super.label, label.data(), label.size());
-  seal(super);
-  RVM_TRY(change_superblocks(*core_, super));
-  std::unique_lock lock(core_->meta_lock);
-  core_->super = super;
+  return change_superblocks(*core_, super);
+}
+
+Result<void> Volume::shut_down() {
+  RVM_TRY(sync());
+  if (core_->options.read_only) return {};
+  core_->shut_down = true;
+  core_->rvm->declare_failed();  // no fsync claims success any more
   return {};
 }
 

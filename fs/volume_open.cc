@@ -131,6 +131,9 @@ Result<void> Volume::close() {
   Result<void> closed;
   if (core_->options.read_only) {
     closed = core_->rvm->close();
+  } else if (core_->shut_down) {
+    core_->rvm->abandon();  // all that was done before is durable
+    return {};
   } else if (core_->rvm->failed()) {
     closed = fs_error(FsErrc::damaged, "a write of the log had failed");
   } else {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Extended attributes: see fs/xattr.h. user., trusted. and security. are stored as they come.
-// system. is refused: an ACL that is stored but not interpreted would promise what nobody keeps.
+// Extended attributes: see fs/xattr.h. user., trusted. and security. are stored as they come. Of
+// system. only access control lists are taken, which fs/acl.h interprets: anything else would be
+// stored but mean nothing.
 #include "fs/xattr.h"
 
 #include <sys/xattr.h>
@@ -11,8 +12,10 @@
 #include <cstring>
 #include <optional>
 
+#include "fs/acl.h"
 #include "fs/attributes.h"
 #include "fs/inode.h"
+#include "fs/superblock.h"
 #include "seeded_bug.h"
 
 namespace rvmfs {
@@ -124,6 +127,7 @@ Result<void> check_xattr_name(std::string_view name) {
     return fs_error(FsErrc::buffer_too_small, "attribute name of impossible length");
   }
   if (name.find('\0') != name.npos) return fs_error(FsErrc::bad_argument, "NUL in a name");
+  if (is_acl_name(name)) return {};
   for (const std::string_view prefix : {"user.", "trusted.", "security."}) {
     if (!name.starts_with(prefix)) continue;
     if (name.size() == prefix.size()) return fs_error(FsErrc::bad_argument, "only a prefix");
@@ -132,17 +136,8 @@ Result<void> check_xattr_name(std::string_view name) {
   return fs_error(FsErrc::not_supported, "no such namespace of attributes");
 }
 
-Result<void> check_changeable(VolumeCore& core, Inode inode) {
-  RVM_ASSIGN(const InodeItem* item, core.inode(inode));
-  if (item->flags & (kFlagImmutable | kFlagAppend)) {
-    return fs_error(FsErrc::not_permitted, "immutable or append-only", inode);
-  }
-  return {};
-}
-
 Result<void> set_xattr(Operation& op, VolumeCore& core, Inode inode, std::string_view name,
                        std::string_view value, int flags) {
-  RVM_TRY(check_changeable(core, inode));
   RVM_ASSIGN(const Search place, search(core, inode, name));
   if (place.found && (flags & XATTR_CREATE)) return fs_error(FsErrc::entry_exists, "", inode);
   if (!place.found && (flags & XATTR_REPLACE)) return fs_error(FsErrc::no_attribute, "", inode);
@@ -155,8 +150,17 @@ Result<void> set_xattr(Operation& op, VolumeCore& core, Inode inode, std::string
   if (shorter && !RVM_SEEDED_BUG("xattr_piece_left")) {
     RVM_TRY(erase_pieces(op, core, inode, rest));
   }
-  RVM_TRY(insert_pieces(op, core, inode, rest, name, value));
-  return core.touch(op, inode, false, true, false);
+  return insert_pieces(op, core, inode, rest, name, value);
+}
+
+// Before the first list: from now on operations have to look for them. Durable before the list is.
+Result<void> expect_acls(VolumeCore& core) {
+  std::lock_guard one_at_a_time(core.super_mutex);
+  if (may_have_acls(core)) return {};
+  RVM_TRY(core.check_writable());
+  format::Superblock super = core.super;
+  super.features_compat |= format::kCompatAcl;
+  return change_superblocks(core, super);
 }
 
 }  // namespace
@@ -180,6 +184,19 @@ Result<std::string> read_xattr(VolumeCore& core, Inode inode, std::string_view n
   return value;
 }
 
+Result<void> put_xattr(Operation& op, VolumeCore& core, Inode inode, std::string_view name,
+                       std::string_view value) {
+  return set_xattr(op, core, inode, name, value, 0);
+}
+
+Result<void> check_attributes_changeable(VolumeCore& core, Inode inode) {
+  RVM_ASSIGN(const InodeItem* item, core.inode(inode));
+  if (item->flags & (kFlagImmutable | kFlagAppend)) {
+    return fs_error(FsErrc::not_permitted, "immutable or append-only", inode);
+  }
+  return {};
+}
+
 Result<void> remove_xattr(Operation& op, VolumeCore& core, Inode inode, std::string_view name) {
   RVM_ASSIGN(const FoundXattr found, find(core, inode, name));
   return erase_pieces(op, core, inode, found.rest);
@@ -193,20 +210,25 @@ Result<std::string> Volume::getxattr(Inode inode, std::string_view name) {
   });
 }
 
-Result<void> Volume::setxattr(Inode inode, std::string_view name, std::string_view value,
-                              int flags) {
+Result<void> Volume::setxattr(Inode inode, std::string_view name, std::string_view value, int flags,
+                              bool kill_sgid) {
   RVM_TRY(check_xattr_name(name));
   if (flags & ~(XATTR_CREATE | XATTR_REPLACE)) return fs_error(FsErrc::bad_argument, "flags");
   if (value.size() > format::kXattrValueBytesMax) return fs_error(FsErrc::attribute_too_big);
+  if (is_acl_name(name)) RVM_TRY(expect_acls(*core_));
   return core_->run_write<void>([&](Operation& op) -> Result<void> {
-    return set_xattr(op, *core_, inode, name, value, flags);
+    if (is_acl_name(name)) return set_acl(op, *core_, inode, name, value, kill_sgid);
+    RVM_TRY(check_attributes_changeable(*core_, inode));
+    RVM_TRY(set_xattr(op, *core_, inode, name, value, flags));
+    return core_->touch(op, inode, false, true, false);
   });
 }
 
 Result<void> Volume::removexattr(Inode inode, std::string_view name) {
   RVM_TRY(check_xattr_name(name));
   return core_->run_write<void>([&](Operation& op) -> Result<void> {
-    RVM_TRY(check_changeable(*core_, inode));
+    if (is_acl_name(name)) return set_acl(op, *core_, inode, name, {}, false);
+    RVM_TRY(check_attributes_changeable(*core_, inode));
     RVM_TRY(remove_xattr(op, *core_, inode, name));
     return core_->touch(op, inode, false, true, false);
   });

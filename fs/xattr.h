@@ -14,7 +14,13 @@
 namespace rvmfs {
 
 Result<std::string> read_xattr(VolumeCore& core, Inode inode, std::string_view name);
+// Sets it, whether there is one or not. Touches no time.
+Result<void> put_xattr(Operation& op, VolumeCore& core, Inode inode, std::string_view name,
+                       std::string_view value);
 // Touches no time. Errors: no_attribute.
 Result<void> remove_xattr(Operation& op, VolumeCore& core, Inode inode, std::string_view name);
+
+// Errors: not_permitted (immutable, append-only).
+Result<void> check_attributes_changeable(VolumeCore& core, Inode inode);
 
 }  // namespace rvmfs

@@ -180,15 +180,19 @@ class Populator {
 
   rvm::Result<void> set_attributes(const std::string& path, Inode inode,
                                    const struct stat& status) {
+    // In this order: a new owner takes file capabilities away, an ACL changes the mode's bits, and
+    // both move times.
+    AttributeChange owner;
+    owner.valid = AttributeChange::uid_bit | AttributeChange::gid_bit;
+    if (!S_ISLNK(status.st_mode)) owner.valid |= AttributeChange::mode_bit;
+    owner.mode = status.st_mode;
+    owner.uid = status.st_uid;
+    owner.gid = status.st_gid;
+    RVM_TRY(volume_.setattr(inode, owner));
     RVM_TRY(copy_xattrs(path, inode));
     AttributeChange change;
-    change.valid = AttributeChange::uid_bit | AttributeChange::gid_bit |
-                   AttributeChange::atime_bit | AttributeChange::mtime_bit |
-                   AttributeChange::ctime_bit;
-    if (!S_ISLNK(status.st_mode)) change.valid |= AttributeChange::mode_bit;
-    change.mode = status.st_mode;
-    change.uid = status.st_uid;
-    change.gid = status.st_gid;
+    change.valid =
+        AttributeChange::atime_bit | AttributeChange::mtime_bit | AttributeChange::ctime_bit;
     change.mtime = clamp({status.st_mtim.tv_sec, static_cast<uint32_t>(status.st_mtim.tv_nsec)});
     // A reproducible volume must not tell when somebody last read the folder.
     change.atime = time_

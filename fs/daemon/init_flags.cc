@@ -22,6 +22,7 @@ struct FeatureRow {
 };
 
 constexpr uint64_t kKillprivV2 = 1ULL << 28;
+constexpr uint64_t kSetxattrExt = 1ULL << 29;
 constexpr uint32_t kMaxBackground = 64;
 constexpr uint32_t kCongestionThreshold = 48;
 
@@ -37,6 +38,8 @@ constexpr std::array kFeatures = {
     FeatureRow{Feature::cache_symlinks, "cache_symlinks", 1ULL << 23, FUSE_CAP_CACHE_SYMLINKS},
     FeatureRow{Feature::tmpfile, "tmpfile", 0, 0},
     FeatureRow{Feature::statx, "statx", 0, 0},
+    FeatureRow{Feature::acl, "acl", 1ULL << 20, FUSE_CAP_POSIX_ACL},
+    FeatureRow{Feature::setxattr_ext, "setxattr_ext", kSetxattrExt, 0},
     FeatureRow{Feature::fuseblk, "fuseblk", 0, 0},
 };
 
@@ -93,7 +96,6 @@ void InitFlags::choose(fuse_conn_info& connection) const {
   //   AUTO_INVAL_DATA   would drop cached pages when our own writes change the times
   //   locks             the kernel does them locally and right
   //   WRITEBACK_CACHE   more messages for small files
-  //   DONT_MASK         the kernel applies the umask
   const unsigned always = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_IOCTL_DIR;
   connection.want = always & connection.capable;
   for (const FeatureRow& row : kFeatures) {
@@ -104,6 +106,8 @@ void InitFlags::choose(fuse_conn_info& connection) const {
   if (enabled(Feature::readdirplus) && !enabled(Feature::readdirplus_always)) {
     connection.want |= FUSE_CAP_READDIRPLUS_AUTO & connection.capable;
   }
+  // Where a directory has a default ACL the umask does not count: then it is for us to apply it.
+  if (enabled(Feature::acl)) connection.want |= FUSE_CAP_DONT_MASK & connection.capable;
   connection.max_background = kMaxBackground;
   connection.congestion_threshold = kCongestionThreshold;
 }
@@ -114,6 +118,7 @@ void InitFlags::edit_reply(std::span<std::byte> body) const {
   std::byte* const place = body.data() + offsetof(fuse_init_out, flags);
   memcpy(&flags, place, sizeof flags);
   if (enabled(Feature::killpriv_v2)) flags |= static_cast<uint32_t>(kKillprivV2);
+  if (enabled(Feature::setxattr_ext)) flags |= static_cast<uint32_t>(kSetxattrExt);
   memcpy(place, &flags, sizeof flags);
 }
 

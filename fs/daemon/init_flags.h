@@ -30,9 +30,11 @@ enum class Feature : uint8_t {
   parallel_dirops,
   export_support,  // file handles (NFS, open_by_handle_at)
   cache_symlinks,
-  tmpfile,  // O_TMPFILE
-  statx,    // birth times
-  fuseblk,  // block devices are mounted as such, by root (not a matter of FUSE_INIT)
+  tmpfile,       // O_TMPFILE
+  statx,         // birth times
+  acl,           // POSIX ACLs, enforced by the kernel
+  setxattr_ext,  // an ACL that is set by a stranger to the group takes setgid away
+  fuseblk,       // block devices are mounted as such, by root (not a matter of FUSE_INIT)
 };
 
 class FeatureSet {

@@ -51,7 +51,10 @@ void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int to_s
              fuse_file_info*) {
   AttributeChange change;
   change.valid = changed_fields(to_set);
-  if (setattr_kills_suid_gid()) change.valid |= AttributeChange::kill_suid_gid_bit;
+  // Nothing to set: that is chown(-1, -1), which takes setuid away and moves the ctime.
+  if (setattr_kills_suid_gid() || change.valid == 0) {
+    change.valid |= AttributeChange::kill_suid_gid_bit;
+  }
   change.mode = wanted->st_mode;
   change.uid = wanted->st_uid;
   change.gid = wanted->st_gid;

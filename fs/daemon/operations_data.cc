@@ -28,6 +28,10 @@ std::byte* read_buffer() {
   return buffer.get();
 }
 
+// The kernel tells with writes whether setuid and setgid have to go; with other changes of the
+// contents it leaves that to us.
+bool is_unprivileged(fuse_req_t request) { return fuse_req_ctx(request)->uid != 0; }
+
 // Where the kernel can do it, files are opened without a message; else there is nothing to do.
 void open(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   if (state_of(request).init.enabled(Feature::no_open)) {
@@ -38,14 +42,16 @@ void open(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   fuse_reply_open(request, file);
 }
 
-void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info*) {
+void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* file) {
   std::byte* const buffer = read_buffer();
   if (buffer == nullptr) {
     fuse_reply_err(request, ENOMEM);
     return;
   }
   const std::span out(buffer, std::min(size, kReadBytesMax));
-  const Result<size_t> bytes = volume_of(request).read(inode, static_cast<uint64_t>(offset), out);
+  const bool no_atime = (file->flags & O_NOATIME) != 0;
+  const Result<size_t> bytes =
+      volume_of(request).read(inode, static_cast<uint64_t>(offset), out, no_atime);
   if (!bytes) return reply_error(request, bytes.error());
   fuse_reply_buf(request, reinterpret_cast<const char*>(buffer), *bytes);
 }
@@ -71,7 +77,8 @@ void fsync(fuse_req_t request, fuse_ino_t inode, int data_only, fuse_file_info*)
 void fallocate(fuse_req_t request, fuse_ino_t inode, int mode, off_t offset, off_t length,
                fuse_file_info*) {
   reply_result(request, volume_of(request).fallocate(inode, mode, static_cast<uint64_t>(offset),
-                                                     static_cast<uint64_t>(length)));
+                                                     static_cast<uint64_t>(length),
+                                                     is_unprivileged(request)));
 }
 
 void lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence, fuse_file_info*) {
@@ -89,7 +96,7 @@ void copy_file_range(fuse_req_t request, fuse_ino_t in, off_t in_offset, fuse_fi
                      fuse_ino_t out, off_t out_offset, fuse_file_info*, size_t length, int) {
   const Result<uint64_t> copied = volume_of(request).copy_file_range(
       in, static_cast<uint64_t>(in_offset), out, static_cast<uint64_t>(out_offset),
-      std::min<uint64_t>(length, kCopyBytesMax));
+      std::min<uint64_t>(length, kCopyBytesMax), is_unprivileged(request));
   if (!copied) return reply_error(request, copied.error());
   fuse_reply_write(request, *copied);
 }

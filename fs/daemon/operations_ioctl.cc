@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// ioctls: flags as of chattr(1) and the volume label. The kernel has checked who may change flags.
-// An unknown ioctl is ENOTTY, as everywhere; programs take other answers for failures.
+// ioctls: flags as of chattr(1), the volume label, fstrim and shutting down. The kernel has checked
+// who may change flags. An unknown ioctl is ENOTTY, as everywhere; programs take other answers for
+// failures.
 #include <linux/fs.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "fs/daemon/messages.h"
 #include "fs/daemon/reply.h"
 
 namespace rvmfs {
@@ -44,13 +46,16 @@ struct Ioctl {
 };
 
 // The two names that each flag has: FS_IOC_GETFLAGS's and FS_IOC_FSGETXATTR's.
-constexpr std::array<std::pair<uint32_t, uint32_t>, 5> kFlagNames = {{
+constexpr std::array<std::pair<uint32_t, uint32_t>, 6> kFlagNames = {{
     {FS_SYNC_FL, FS_XFLAG_SYNC},
     {FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
     {FS_APPEND_FL, FS_XFLAG_APPEND},
     {FS_NODUMP_FL, FS_XFLAG_NODUMP},
     {FS_NOATIME_FL, FS_XFLAG_NOATIME},
+    {FS_PROJINHERIT_FL, FS_XFLAG_PROJINHERIT},
 }};
+// Declared by the kernel for XFS first; the flags word behind it does not reach us.
+constexpr unsigned kShutDown = _IOR('X', 125, uint32_t);
 
 void get_flags(const Ioctl& call) {
   const Result<Attributes> attributes = volume_of(call.request).getattr(call.inode);
@@ -111,16 +116,39 @@ void get_label(const Ioctl& call) {
   call.reply(label);
 }
 
-void set_label(const Ioctl& call) {
+// Root, and who mounted the volume. Says no by itself.
+bool may_administer(const Ioctl& call) {
   const uid_t uid = fuse_req_ctx(call.request)->uid;
-  if (uid != 0 && uid != getuid()) {
-    fuse_reply_err(call.request, EPERM);
-    return;
-  }
+  if (uid == 0 || uid == getuid()) return true;
+  fuse_reply_err(call.request, EPERM);
+  return false;
+}
+
+void set_label(const Ioctl& call) {
+  if (!may_administer(call)) return;
   const auto label = call.value<Label>();
   if (!label) return call.bad_argument();
   const std::string_view text(label->data(), strnlen(label->data(), label->size()));
   call.reply(volume_of(call.request).set_label(text));
+}
+
+void trim(const Ioctl& call) {
+  if (!may_administer(call)) return;
+  auto range = call.value<fstrim_range>();
+  if (!range) return call.bad_argument();
+  Volume& volume = volume_of(call.request);
+  if (range->start >= volume.superblock().volume_bytes) return call.bad_argument();
+  const Result<uint64_t> trimmed = volume.trim(range->start, range->len, range->minlen);
+  if (!trimmed) return reply_error(call.request, trimmed.error());
+  range->len = *trimmed;
+  call.reply(*range);
+}
+
+void shut_down(const Ioctl& call) {
+  if (!may_administer(call)) return;
+  const Result<void> result = volume_of(call.request).shut_down();
+  if (result) say(Level::notice, "the volume was shut down: nothing can be changed any more");
+  call.reply(result);
 }
 
 void ioctl(fuse_req_t request, fuse_ino_t inode, unsigned command, void*, fuse_file_info*,
@@ -134,6 +162,8 @@ void ioctl(fuse_req_t request, fuse_ino_t inode, unsigned command, void*, fuse_f
     case FS_IOC_FSSETXATTR: return set_extended_flags(call);
     case FS_IOC_GETFSLABEL: return get_label(call);
     case FS_IOC_SETFSLABEL: return set_label(call);
+    case FITRIM: return trim(call);
+    case kShutDown: return shut_down(call);
     default: fuse_reply_err(request, ENOTTY);
   }
 }

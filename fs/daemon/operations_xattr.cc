@@ -4,14 +4,15 @@
 // volume's nominal size as text; setting it (by root, or by whoever mounted the volume) to a larger
 // size, such as "2T", grows the mounted volume. "rvmfs.uuid" tells which volume it is.
 //
-// Names of the system namespace are refused: they are the kernel's business (ACLs), and storing
-// what nobody enforces would be a lie.
+// Of the system namespace, ACLs are taken if the kernel enforces them: storing what nobody enforces
+// would be a lie.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <string_view>
 
+#include "fs/daemon/attribute_names.h"
 #include "fs/daemon/reply.h"
 #include "fs/daemon/size_text.h"
 #include "fs/daemon/volume_name.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::string_view kSizeName = "rvmfs.size";
 constexpr std::string_view kSystemPrefix = "system.";
+constexpr std::string_view kOwnPrefix = "rvmfs.";
 
 bool is_size(fuse_ino_t inode, std::string_view name) {
   return inode == FUSE_ROOT_ID && name == kSizeName;
@@ -30,27 +32,28 @@ bool is_uuid(fuse_ino_t inode, std::string_view name) {
   return inode == FUSE_ROOT_ID && name == kUuidAttribute;
 }
 
-bool is_refused(std::string_view name) {
-  return name.substr(0, kSystemPrefix.size()) == kSystemPrefix ||
-         (name == kSizeName);  // of anything but the root
+bool is_acl(std::string_view name) {
+  return name == "system.posix_acl_access" || name == "system.posix_acl_default";
 }
 
-bool may_administer(fuse_req_t request) {
-  const uid_t uid = fuse_req_ctx(request)->uid;
-  return uid == 0 || uid == getuid();
+bool is_refused(const MountState& state, std::string_view name) {
+  if (is_acl(name)) return !state.init.enabled(Feature::acl);
+  return name.starts_with(kSystemPrefix) || name.starts_with(kOwnPrefix);  // of the root, above
 }
+
+bool may_administer(uint32_t uid) { return uid == 0 || uid == getuid(); }
 
 Result<std::string> size_text(Volume& volume) {
   RVM_ASSIGN(const VolumeStatus status, volume.statfs());
   return fmt::format("{}", status.blocks_total * format::kBlockBytes);
 }
 
-Result<void> grow(fuse_req_t request, std::string_view value) {
-  if (!may_administer(request)) return fs_error(FsErrc::not_permitted, "growing the volume");
+Result<void> grow(MountState& state, uint32_t uid, std::string_view value) {
+  if (!may_administer(uid)) return fs_error(FsErrc::not_permitted, "growing the volume");
   while (!value.empty() && (value.back() == '\n' || value.back() == '\0')) value.remove_suffix(1);
   const auto bytes = parse_size(value);
   if (!bytes) return fs_error(FsErrc::bad_argument, "not a size");
-  return volume_of(request).grow(*bytes);
+  return state.volume.grow(*bytes);
 }
 
 // A value, or its size if the program asks for that first.
@@ -69,7 +72,7 @@ void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t siz
   Volume& volume = volume_of(request);
   if (is_size(inode, name)) return reply_value(request, size_text(volume), size);
   if (is_uuid(inode, name)) return reply_value(request, uuid_text(volume.superblock()), size);
-  if (is_refused(name)) {
+  if (is_refused(state_of(request), name)) {
     fuse_reply_err(request, EOPNOTSUPP);
     return;
   }
@@ -78,17 +81,13 @@ void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t siz
 
 void setxattr(fuse_req_t request, fuse_ino_t inode, const char* name, const char* value,
               size_t size, int flags) {
-  const std::string_view bytes(value, size);
-  if (is_size(inode, name)) return reply_result(request, grow(request, bytes));
-  if (is_refused(name)) {
-    fuse_reply_err(request, EOPNOTSUPP);
-    return;
-  }
-  reply_result(request, volume_of(request).setxattr(inode, name, bytes, flags));
+  const uint32_t uid = fuse_req_ctx(request)->uid;
+  reply_result(request,
+               set_attribute(state_of(request), uid, inode, name, {value, size}, flags, false));
 }
 
 void removexattr(fuse_req_t request, fuse_ino_t inode, const char* name) {
-  if (is_size(inode, name) || is_refused(name)) {
+  if (is_size(inode, name) || is_refused(state_of(request), name)) {
     fuse_reply_err(request, EOPNOTSUPP);
     return;
   }
@@ -100,6 +99,13 @@ void listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
 }
 
 }  // namespace
+
+Result<void> set_attribute(MountState& state, uint32_t uid, Inode inode, std::string_view name,
+                           std::string_view value, int flags, bool kill_sgid) {
+  if (is_size(inode, name)) return grow(state, uid, value);
+  if (is_refused(state, name)) return fs_error(FsErrc::not_supported, "attribute name", inode);
+  return state.volume.setxattr(inode, name, value, flags, kill_sgid);
+}
 
 void add_xattr_operations(fuse_lowlevel_ops& table) {
   table.getxattr = getxattr;

@@ -99,6 +99,8 @@ constexpr std::array kOwnOptions = {
     OwnOption{"debug", false, [](O& o, V) { return o.debug = true, std::string(); }},
     OwnOption{"sync", false, [](O& o, V) { return set_synchronous(o, "sync"); }},
     OwnOption{"dirsync", false, [](O& o, V) { return set_synchronous(o, "dirsync"); }},
+    OwnOption{"acl", false, [](O&, V) { return std::string(); }},
+    OwnOption{"noacl", false, [](O& o, V) { return o.disabled.add(Feature::acl), std::string(); }},
     OwnOption{"commit", true, set_commit},
     OwnOption{"metadata_memory", true, set_metadata_memory},
     OwnOption{"workers", true, set_workers},

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
+#include "fs/daemon/attribute_names.h"
 #include "fs/daemon/reply.h"
 
 namespace rvmfs {
@@ -20,6 +22,7 @@ constexpr uint32_t kTmpfileOpcode = 51;
 constexpr uint32_t kStatxOpcode = 52;
 constexpr uint32_t kWriteKillSuidGid = 1 << 2;
 constexpr uint32_t kSetattrKillSuidGid = 1 << 11;
+constexpr uint32_t kSetxattrAclKillSgid = 1;
 constexpr uint64_t kForeverSeconds = 1'000'000'000;
 
 struct StatxTime {
@@ -90,7 +93,7 @@ void tmpfile(MountState& state, const RawRequest& request) {
   } out{};
   const auto in = request.in<fuse_create_in>();
   if (!in) return static_cast<void>(reply(request, EIO));
-  const Caller caller{request.header.uid, request.header.gid};
+  const Caller caller{request.header.uid, request.header.gid, in->umask};
   const uint32_t mode = S_IFREG | (in->mode & 07777);
   const auto made = state.volume.tmpfile(request.header.nodeid, mode, caller);
   if (!made) return static_cast<void>(reply(request, report(made.error())));
@@ -101,6 +104,27 @@ void tmpfile(MountState& state, const RawRequest& request) {
   out.entry.attr = to_fuse_attr(*made);
   out.open.open_flags = FOPEN_KEEP_CACHE;
   if (!reply(request, 0, bytes_of(out))) state.volume.forget(made->inode, 1);
+}
+
+// As libfuse knows it, and two more words.
+struct SetxattrExt {
+  uint32_t size, flags, setxattr_flags, padding;
+};
+
+void setxattr(MountState& state, const RawRequest& request) {
+  const auto in = request.in<SetxattrExt>();
+  if (!in) return static_cast<void>(reply(request, EIO));
+  const std::span<const std::byte> rest = request.body.subspan(sizeof *in);
+  const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
+  const size_t end = text.find('\0');
+  if (end == text.npos || text.size() - end - 1 < in->size) {
+    return static_cast<void>(reply(request, EIO));
+  }
+  const bool kill_sgid = (in->setxattr_flags & kSetxattrAclKillSgid) != 0;
+  const Result<void> result =
+      set_attribute(state, request.header.uid, request.header.nodeid, text.substr(0, end),
+                    text.substr(end + 1, in->size), static_cast<int>(in->flags), kill_sgid);
+  reply(request, result ? 0 : report(result.error()));
 }
 
 StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0}; }
@@ -162,6 +186,10 @@ bool answer_raw(MountState& state, const RawRequest& request) {
       reply(request, result ? 0 : report(result.error()));
       return true;
     }
+    case FUSE_SETXATTR:
+      if (!state.init.enabled(Feature::setxattr_ext)) return false;
+      setxattr(state, request);
+      return true;
     default: return false;
   }
 }

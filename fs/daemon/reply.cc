@@ -53,7 +53,7 @@ const fuse_lowlevel_ops& operations() {
 
 Caller caller_of(fuse_req_t request) {
   const fuse_ctx* const context = fuse_req_ctx(request);
-  return {context->uid, context->gid};
+  return {context->uid, context->gid, context->umask};
 }
 
 struct stat to_stat(const Attributes& attributes) {

@@ -88,13 +88,33 @@ TEST_F(XattrTest, ManyAreListedOnce) {
   EXPECT_EQ(seen, all);
 }
 
+TEST_F(XattrTest, AVolumeWithoutAccessControlListsNeverLooksForThem) {
+  const auto marked = [&] { return volume_->superblock().features_compat & format::kCompatAcl; };
+  EXPECT_OK(volume_->setxattr(file_, "user.x", "y", 0));
+  EXPECT_EQ(marked(), 0U);
+  // Owner rw-, user 5 rwx, group r--, mask rwx, others ---.
+  const std::string list(
+      "\2\0\0\0"
+      "\1\0\6\0\xff\xff\xff\xff\2\0\7\0\5\0\0\0\4\0\4\0\xff\xff\xff\xff"
+      "\x10\0\7\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff",
+      44);
+  EXPECT_OK(volume_->setxattr(file_, "system.posix_acl_access", list, 0));
+  EXPECT_NE(marked(), 0U);
+  EXPECT_EQ(volume_->getattr(file_)->mode & 0777, 0670U);
+  AttributeChange change{.valid = AttributeChange::mode_bit, .mode = 0640};
+  EXPECT_OK(volume_->setattr(file_, change));
+  EXPECT_EQ(volume_->getxattr(file_, "system.posix_acl_access")->at(30), 4) << "the mask";
+  EXPECT_OK(volume_->removexattr(file_, "system.posix_acl_access"));
+  EXPECT_FAILS(volume_->getxattr(file_, "system.posix_acl_access"), ENODATA);
+}
+
 TEST_F(XattrTest, NamespacesThatNobodyKeepsAreRefused) {
   EXPECT_OK(volume_->setxattr(file_, "trusted.overlay.opaque", "y", 0));
   EXPECT_OK(volume_->setxattr(file_, "security.selinux", "y", 0));
   EXPECT_OK(volume_->setxattr(file_, "user." + std::string(250, 'n'), "y", 0));
   EXPECT_FAILS(volume_->setxattr(file_, "user." + std::string(251, 'n'), "y", 0), ERANGE);
-  EXPECT_FAILS(volume_->setxattr(file_, "system.posix_acl_access", "y", 0), EOPNOTSUPP);
-  EXPECT_FAILS(volume_->getxattr(file_, "system.posix_acl_access"), EOPNOTSUPP);
+  EXPECT_FAILS(volume_->setxattr(file_, "system.other", "y", 0), EOPNOTSUPP);
+  EXPECT_FAILS(volume_->getxattr(file_, "system.other"), EOPNOTSUPP);
   EXPECT_FAILS(volume_->setxattr(file_, "other.x", "y", 0), EOPNOTSUPP);
   EXPECT_FAILS(volume_->setxattr(file_, "user.", "y", 0), EINVAL);
   EXPECT_FAILS(volume_->setxattr(file_, "", "y", 0), ERANGE);

@@ -192,11 +192,6 @@ TEST_F(AttributesOfFiles, extended_attributes_are_set_replaced_listed_and_remove
   EXPECT_CALL_FAILS(getxattr(path, "user.one", buffer, sizeof buffer), ENODATA);
 }
 
-TEST_F(AttributesOfFiles, access_control_lists_are_refused_not_ignored) {
-  EXPECT_CALL_FAILS(setxattr(file_.c_str(), "system.posix_acl_access", "\2\0\0\0", 4, 0),
-                    EOPNOTSUPP);
-}
-
 TEST_F(AttributesOfFiles, unknown_ioctls_are_not_for_this_device) {
   const Fd fd(open(file_.c_str(), O_RDONLY | O_CLOEXEC));
   int value = 0;

@@ -117,8 +117,8 @@ INSTANTIATE_TEST_SUITE_P(Options, WithoutFeature,
                                            "disable=readdirplus", "disable=readdirplus_always",
                                            "disable=parallel_dirops", "disable=export_support",
                                            "disable=cache_symlinks", "disable=tmpfile",
-                                           "disable=statx", "workers=1", "clone_fd", "dirsync",
-                                           "sync"),
+                                           "disable=statx", "disable=acl", "disable=setxattr_ext",
+                                           "workers=1", "clone_fd", "dirsync", "sync"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) c = c == '=' ? '_' : c;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Setting an extended attribute, be it one that is stored or one that does something
+// (operations_xattr.cc), for requests that libfuse decodes and those that it does not.
+#pragma once
+
+#include <string_view>
+
+#include "fs/daemon/state.h"
+
+namespace rvmfs {
+
+// `uid`: who asks.
+Result<void> set_attribute(MountState& state, uint32_t uid, Inode inode, std::string_view name,
+                           std::string_view value, int flags, bool kill_sgid);
+
+}  // namespace rvmfs
