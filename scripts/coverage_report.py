@@ -5,8 +5,8 @@
 #
 #   coverage_report.py SOURCE_DIR EXPORT.json [--missing FILE]
 #
-# A line counts as run if the code that it begins with was (llvm-cov 14 has zero for some lines behind
-# a block, so its own count of lines is not used).
+# A line counts as run if the code that it begins with was; lines of brackets alone are none.
+# (llvm-cov 14 has zero for some lines behind a block, so its own count of lines is not used.)
 #
 # A branch is one outcome (true or false) of one condition in the source; each operand of && and ||
 # is a condition. A macro's conditions count where the macro is used; of a template or an inline
@@ -45,7 +45,7 @@ EVERY_BRANCH = {
 }
 
 EXCUSE = re.compile(r"^\s*// not covered: (.*)$")
-SEEDED_BUG = re.compile(r"^\s*if \(RVM_SEEDED_BUG\(")
+SEEDED_BUG = re.compile(r"\bif \((.* && )?RVM_SEEDED_BUG\(")
 CODE_REGION, EXPANSION_REGION = 0, 1
 
 
@@ -61,6 +61,15 @@ def statement_end(lines, begin):
     return len(lines) - 1
 
 
+def body_end(lines, at):
+    """The index of the last line that is further in than lines[at]."""
+    indent = len(lines[at]) - len(lines[at].lstrip())
+    end = at
+    while len(lines[end + 1]) - len(lines[end + 1].lstrip()) > indent:
+        end += 1
+    return end
+
+
 class Source:
     """A file's excuses: which lines they cover, and why."""
 
@@ -69,8 +78,10 @@ class Source:
         self.excuses = []  # (line of the comment, first line, last line, reason)
         self.seeded_bugs = []  # (first line, last line) of what is not compiled in ordinary builds
         for at, line in enumerate(self.lines):
-            if SEEDED_BUG.match(line):
-                self.seeded_bugs.append((at + 1, statement_end(self.lines, at) + 1))
+            guard = SEEDED_BUG.search(line)
+            if guard:  # of other conditions beside it, what it guards alone
+                begin = at + 1 if guard[1] else at
+                self.seeded_bugs.append((begin + 1, body_end(self.lines, at) + 1))
             found = EXCUSE.match(line)
             if not found:
                 continue
@@ -180,9 +191,9 @@ class Lines:
         begin, end = regions[0][0], regions[0][2]
         for line in range(begin, end + 1):
             code = text[line - 1].strip()
-            if not code or code.startswith(("//", "#")):
+            if not code.strip("{}();") or code.startswith(("//", "#")):
                 continue
-            column = len(text[line - 1]) - len(text[line - 1].lstrip()) + 1
+            column = len(text[line - 1]) - len(text[line - 1].lstrip("} ")) + 1
             inside = [r for r in regions if (r[0], r[1]) <= (line, column) < (r[2], r[3])]
             if line == begin:
                 yield line, regions[0][4]

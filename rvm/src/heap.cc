@@ -185,10 +185,9 @@ Result<void> Heap::free_small(Transaction& tx, uint64_t offset) {
   const bool was_full = owner.header->free_objects == 0;
   RVM_TRY(set_object_used(tx, owner, index, false));
   RVM_TRY(count(tx, -1, -int64_t{bytes}, 0));
-  const bool is_empty = owner.header->free_objects == capacity(owner.header->size_class);
-  if (was_full && !is_empty) return link(tx, owner);
-  if (!is_empty) return {};
-  if (!was_full) RVM_TRY(unlink(tx, owner));
+  if (was_full) return link(tx, owner);  // a slab has room for two objects at least
+  if (owner.header->free_objects != capacity(owner.header->size_class)) return {};
+  RVM_TRY(unlink(tx, owner));
   RVM_TRY(count(tx, 0, 0, -1));
   return pool_.free(tx, owner.page);
 }

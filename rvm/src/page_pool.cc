@@ -103,8 +103,8 @@ Result<PoolRoot> PagePool::root() {
   return *root;
 }
 
+// Of a chunk that the root counts.
 Result<PagePool::Chunk> PagePool::chunk(uint64_t index, const PoolRoot& root) {
-  if (index >= root.chunk_count) return damaged(header_offset(index), "no such chunk");
   RVM_ASSIGN(const ChunkHeader* header, space_.get(Ref<ChunkHeader>{header_offset(index)}));
   if (header->magic != format::kChunkMagic || header->chunk_index != index ||
       header->free_pages > kUsablePages || header->next_with_free > root.chunk_count) {
@@ -229,7 +229,7 @@ Result<void> PagePool::mark(Transaction& tx, const Chunk& chunk, uint32_t page, 
                             bool used) {
   RVM_ASSIGN(const PoolRoot now, root());
   const uint64_t free_pages = chunk.header->free_pages;
-  if (used ? free_pages < count : free_pages + count > kUsablePages || now.pages_used < count) {
+  if (!used && (free_pages + count > kUsablePages || now.pages_used < count)) {
     return damaged(header_offset(chunk.index), "page counters contradict the bitmap");
   }
   for (uint32_t word = page / 64; word <= (page + count - 1) / 64; ++word) {

@@ -110,7 +110,7 @@ Result<void> Space::unmap_stale(uint64_t chunk) {
   Region* stale = slot.load(std::memory_order_acquire);
   if (stale == nullptr) return {};
   Result<void> unmapped = rvm_.unmap(stale);
-  if (!unmapped && unmapped.error() == Errc::uncommitted) {
+  if (!unmapped) {
     RVM_TRY(rvm_.truncate(Truncation::epoch));
     unmapped = rvm_.unmap(stale);
   }

@@ -196,5 +196,33 @@ TEST(SpaceLimits, a_chunk_is_mapped_by_its_first_change_too) {
                Errc::out_of_range);
 }
 
+TEST(SpaceLimits, a_chunk_that_somebody_else_has_mapped_is_an_error) {
+  World world;
+  const auto place = must(world.source().locate(5));
+  auto* const region = must(world.rvm->map(
+      {.segment = place.segment, .offset = place.offset + kPageBytes, .length = kPageBytes}));
+  const uint64_t inside = 5 * rvm::format::kChunkBytes + kPageBytes;
+  EXPECT_ERROR(world.space->read(inside, 8), Errc::overlap);
+  Transaction tx = world.rvm->begin();
+  EXPECT_ERROR(world.space->modify(tx, inside, 8), Errc::overlap);
+  EXPECT_ERROR(world.space->format_chunk(tx, 5, place), Errc::overlap);
+  must(world.rvm->unmap(region));
+  EXPECT_OK(world.space->format_chunk(tx, 5, place));
+  EXPECT_ERROR(world.space->format_chunk(tx, 5, place), Errc::uncommitted);  // twice
+  must(tx.abort());
+}
+
+TEST(SpaceLimits, a_chunk_that_cannot_go_home_is_not_formatted_again) {
+  World world;
+  const auto place = must(world.source().locate(5));
+  world.commit([&](Transaction& tx) {
+    must(world.space->format_chunk(tx, 5, place));
+    must(world.space->modify(tx, 5 * rvm::format::kChunkBytes + kPageBytes, 8));
+  });
+  Transaction tx = world.rvm->begin();
+  world.rvm->declare_failed();
+  EXPECT_ERROR(world.space->format_chunk(tx, 5, place), Errc::failed);
+}
+
 }  // namespace
 }  // namespace rvmfs::test

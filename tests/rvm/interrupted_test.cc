@@ -149,6 +149,19 @@ TEST_F(Interrupted, the_log_is_prepared_where_nothing_was_written_and_a_full_hos
   EXPECT_EQ(get(0, 7), "written");
 }
 
+TEST_F(Interrupted, the_log_is_prepared_ahead_and_not_for_every_commit) {
+  hooked_->all_holes = true;
+  ASSERT_TRUE(reopen());
+  const uint64_t before = device_->calls(DeviceCall::write);
+  put(0, "first");
+  const uint64_t with_preparation = device_->calls(DeviceCall::write) - before;
+  put(0, "second");
+  EXPECT_GT(with_preparation, 1u);
+  EXPECT_EQ(device_->calls(DeviceCall::write) - before, with_preparation + 1);
+  ASSERT_TRUE(reopen());
+  EXPECT_EQ(get(0, 6), "second");
+}
+
 TEST_F(Interrupted, a_log_that_cannot_be_prepared_has_failed) {
   hooked_->all_holes = true;
   ASSERT_TRUE(reopen());

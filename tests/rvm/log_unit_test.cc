@@ -214,8 +214,12 @@ TEST_F(LogUnitInside, gives_the_error_of_who_walks) {
 
 TEST_F(LogUnitInside, whose_region_cannot_be_is_damage) {
   constexpr uint64_t kTooFar = (1ULL << 62) + kPageBytes;
-  expect_refused(
-      sound(), [](Inside& i) { i.regions_claimed = 100; }, "beyond the unit");
+  const auto keep_a_region_and_claim_two = [](Inside& i) {
+    i.records.clear();
+    i.payload = 0;
+    i.regions_claimed = 2;
+  };
+  expect_refused(sound(), keep_a_region_and_claim_two, "beyond the unit");
   expect_refused(
       sound(), [](Inside& i) { i.regions[0].segment_offset = kTooFar; }, "too far");
   expect_refused(

@@ -162,6 +162,32 @@ TEST_F(PageStoreTest, reads_a_page_again_that_was_replaced_between_its_hash_and_
   EXPECT_OK(first_byte(kHashed, 3));
 }
 
+TEST_F(PageStoreTest, finds_damage_of_a_table_that_it_forgot_while_it_read_the_page) {
+  ASSERT_OK(write(images(kHashed, 3, 1)));
+  hooked_->hook = [&](DeviceCall kind, uint64_t offset) -> Result<void> {
+    if (kind != DeviceCall::read || offset != kPages + 3 * kPageBytes) return {};
+    store_->forget_table(kHashed);
+    RVM_TRY(memory_->write(kTables + 100, rvmfs::test::filled(1, 2)));
+    return memory_->write(offset, rvmfs::test::filled(1, 2));
+  };
+  const Result<std::byte> found = first_byte(kHashed, 3);
+  EXPECT_ERROR(found, Errc::damaged_page);
+  EXPECT_EQ(found.error().position, kTables) << "of the table";
+}
+
+TEST_F(PageStoreTest, flushes_a_device_once_that_holds_two_segments) {
+  other_ = hooked_;
+  int flushes = 0;
+  hooked_->hook = [&](DeviceCall kind, uint64_t) -> Result<void> {
+    flushes += kind == DeviceCall::flush ? 1 : 0;
+    return {};
+  };
+  std::vector<PageImage> both = images(kHashed, 3, 1);
+  both.push_back(image({.segment = 1, .segment_offset = 8 << 20, .length = kPageBytes}, 0, 1));
+  ASSERT_OK(write(std::move(both)));
+  EXPECT_EQ(flushes, 2) << "of the journal, and of the homes";
+}
+
 TEST_F(PageStoreTest, knows_which_pages_need_no_device) {
   EXPECT_FALSE(store_->loads_without_device(kFlat, 5));
   EXPECT_TRUE(store_->loads_without_device(kHashed, 3));

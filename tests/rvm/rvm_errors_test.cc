@@ -127,6 +127,20 @@ TEST_F(TransactionErrors, formatting_a_region_in_use_empties_it) {
   EXPECT_EQ(get(kPageBytes, 9), std::string(9, '\0'));
 }
 
+TEST_F(TransactionErrors, formatting_a_region_without_hashes_is_recovered) {
+  const RegionOptions flat{.offset = 4 << 20, .length = 16 * kPageBytes};
+  ASSERT_OK(memory_->write(flat.offset, rvmfs::test::filled(flat.length, 0x5a)));
+  Region* const region = *rvm_->map(flat);
+  auto tx = rvm_->begin();
+  ASSERT_OK(tx.format(*region));
+  std::memcpy(*tx.modify(*region, kPageBytes, 3), "new", 3);
+  ASSERT_OK(tx.end(Commit::flush));
+  ASSERT_TRUE(reopen());
+  rvmfs::test::Bytes expected(flat.length);
+  std::memcpy(expected.data() + kPageBytes, "new", 3);
+  EXPECT_EQ(rvmfs::test::read_all(*memory_, flat.offset, flat.length), expected);
+}
+
 TEST_F(TransactionErrors, a_full_host_fails_the_commit_that_has_to_make_room_and_nothing_is_lost) {
   Tuning tuning = rvm_->tuning();
   tuning.spool_bytes_max = UINT64_MAX;
@@ -212,6 +226,14 @@ TEST_F(RegionErrors, an_eager_region_is_read_at_once_or_not_mapped) {
   EXPECT_EQ(rvm_->query().resident_bytes, flat.length);
   EXPECT_EQ(rvm_->reclaim(0), 0u) << "an eager region stays in memory";
   EXPECT_OK(rvm_->unmap(*mapped));
+  auto range = AddressRange::reserve(flat.length);
+  ASSERT_OK(range);
+  RegionOptions placed = flat;
+  placed.address = range->base();
+  mapped = rvm_->map(placed);
+  ASSERT_OK(mapped);
+  EXPECT_EQ((*mapped)->base(), range->base());
+  EXPECT_OK(rvm_->unmap(*mapped));
 }
 
 TEST_F(RegionErrors, a_region_in_use_is_not_unmapped) {
@@ -247,6 +269,13 @@ TEST_F(RegionErrors, pages_that_were_looked_at_again_stay_longer_in_memory) {
   EXPECT_EQ(rvm_->reclaim(resident - 2 * kPageBytes), kPageBytes);
   EXPECT_EQ(get(kPageBytes, 4), "page");
   EXPECT_EQ(rvm_->statistics().pages_loaded, loaded) << "page 1 was never read again";
+}
+
+TEST_F(RegionErrors, pages_that_are_durable_but_not_home_stay_in_memory) {
+  put(0, "page");
+  EXPECT_EQ(rvm_->reclaim(0), 0u);
+  ASSERT_OK(rvm_->truncate());
+  EXPECT_EQ(rvm_->reclaim(0), kPageBytes);
 }
 
 TEST_F(RegionErrors, without_regions_there_is_nothing_to_reclaim) {
@@ -298,6 +327,12 @@ TEST_F(InstanceErrors, close_refuses_while_a_transaction_is_open_and_then_does_i
   ASSERT_OK(tx.abort());
   EXPECT_OK(rvm_->close());
   EXPECT_OK(rvm_->close());
+}
+
+TEST_F(InstanceErrors, there_is_none_where_there_is_no_log) {
+  options_.log_offset = 4 << 20;
+  EXPECT_ERROR(try_open(), Errc::not_a_log);
+  options_.log_offset = 0;
 }
 
 TEST_F(InstanceErrors, destroyed_with_a_device_that_fails_it_just_ends) {

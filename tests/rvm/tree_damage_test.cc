@@ -176,6 +176,40 @@ TEST_F(DamagedTree, is_found_when_a_node_hangs_in_two_places) {
       Errc::damaged_structure);
 }
 
+TEST_F(DamagedTree, is_found_when_a_key_is_there_twice) {
+  const Key first = leaf_.key(0);
+  set(leaf_, leaf_.slots()[1], first.high);
+  set(leaf_, leaf_.slots()[1] + 8, first.low);
+  Tree::Cursor cursor(tree_);
+  must(cursor.seek({0, 0}));
+  EXPECT_ERROR(cursor.next(), Errc::damaged_structure);
+  EXPECT_FALSE(cursor.valid());
+}
+
+TEST_F(DamagedTree, is_found_when_a_leaf_lies_below_its_lower_bound) {
+  const Key bound = inner_.key(1);
+  const Node second = must(rvm::load_node(*world_.space, inner_.inner_cell(1)->child, 0));
+  for (uint32_t i = 0; i < second.count(); ++i) {
+    set(second, second.slots()[i], uint64_t{0});
+    set(second, second.slots()[i] + 8, uint64_t{0});
+  }
+  const Key just_below{bound.high, bound.low - 1};
+  EXPECT_ERROR(tree_.first_at_or_after(just_below), Errc::damaged_structure);
+  Tree::Cursor cursor(tree_);
+  EXPECT_ERROR(cursor.seek(just_below), Errc::damaged_structure);
+}
+
+TEST_F(DamagedTree, is_found_when_two_neighbours_are_one_node) {
+  world_.commit([&](Transaction& tx) {
+    for (uint64_t i = 0; i < 40; ++i) (void)tree_.erase(tx, leaf_.key(1));
+  });
+  set(inner_, inner_.slots()[1] + offsetof(InnerCell, child), leaf_.offset);
+  rvm::Result<void> erased;
+  Transaction tx = world_.rvm->begin();
+  for (int i = 0; i < 60 && erased; ++i) erased = tree_.erase(tx, leaf_.key(1));
+  EXPECT_ERROR(erased, Errc::damaged_structure);
+}
+
 TEST_F(DamagedTree, of_any_kind_gives_errors_and_no_worse) {
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
