@@ -13,7 +13,11 @@ namespace rvmfs {
 VolumeCore::VolumeCore() = default;
 VolumeCore::~VolumeCore() = default;
 
+// A clock that is corrected by a little must not make a change look older than the one before it,
+// nor as old: programs compare times to see whether something has changed. One that was set back is
+// followed: for hours nothing would seem to change otherwise.
 Time VolumeCore::now() const {
+  constexpr int64_t kCorrectionSecondsMax = 2;
   Time time;
   if (options.clock) {
     time = options.clock();
@@ -23,7 +27,10 @@ Time VolumeCore::now() const {
     time = {read.tv_sec, static_cast<uint32_t>(read.tv_nsec)};
   }
   std::lock_guard lock(clock_mutex_);
-  if (time < last_now_) return last_now_;
+  if (time < last_now_ && time.seconds + kCorrectionSecondsMax >= last_now_.seconds) {
+    time = last_now_;
+    if (++time.nanoseconds == 1'000'000'000) time = {time.seconds + 1, 0};
+  }
   last_now_ = time;
   return time;
 }

@@ -80,7 +80,7 @@ class VolumeCore : public rvm::ChunkSource {
   template <typename T>
   Result<T> run_read(const std::function<Result<T>()>& body);
 
-  // The clock of the volume; never goes back while the volume is open.
+  // The clock of the volume; does not go back but when the host's clock was set back.
   Time now() const;
   // Nothing may be changed on a read-only volume, nor after a write of the log failed: not even
   // data in place. Errors: read_only_volume.
