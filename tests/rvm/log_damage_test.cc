@@ -114,6 +114,22 @@ TEST_F(LogDamage, a_record_of_data_that_would_overwrite_the_log_is_refused) {
   expect_refused();
 }
 
+// librvm writes no such records, but the format has them.
+TEST_F(LogDamage, is_no_word_for_a_record_over_several_pages) {
+  put(0, std::string(kPageBytes, 'a'));
+  put(2 * kPageBytes, std::string(kPageBytes, 'c'));
+  put(0, std::string(kPageBytes, '\0'));
+  Unit forged = unit(3);
+  const size_t at = sizeof(UnitHeader) + sizeof(RegionEntry);
+  auto record = load<format::RecordHeader>(forged.bytes, at);
+  ASSERT_EQ(record.type, static_cast<uint16_t>(RecordType::zeros));
+  record.length = 3 * kPageBytes - 96;
+  store(std::span(forged.bytes), record, at);
+  forge(forged);
+  ASSERT_TRUE(reopen());
+  EXPECT_EQ(get(0, 3 * kPageBytes), std::string(3 * kPageBytes - 96, '\0') + std::string(96, 'c'));
+}
+
 class HomeDamage : public LogDamage {
  protected:
   // Page 0 at home is damaged, and the log has some other bytes of it.
