@@ -51,6 +51,12 @@ std::string set_workers(Options& options, std::string_view value) {
   return {};
 }
 
+std::string set_placement(Options& options, std::string_view value) {
+  if (value != "caller" && value != "kernel") return "caller or kernel";
+  options.follow_caller = value == "caller";
+  return {};
+}
+
 std::string set_aligned_size(uint64_t& target, std::string_view value) {
   const auto bytes = parse_size(value);
   if (!bytes || *bytes % format::kBlockBytes != 0) return "a size, a multiple of 4096";
@@ -104,6 +110,7 @@ constexpr std::array kOwnOptions = {
     OwnOption{"commit", true, set_commit},
     OwnOption{"metadata_memory", true, set_metadata_memory},
     OwnOption{"workers", true, set_workers},
+    OwnOption{"placement", true, set_placement},
     OwnOption{"offset", true, [](O& o, V v) { return set_aligned_size(o.offset, v); }},
     OwnOption{"sizelimit", true, [](O& o, V v) { return set_aligned_size(o.size_limit, v); }},
     // mount(8) keeps offset= and sizelimit= for loop devices; these come through.

@@ -25,8 +25,9 @@ struct Options {
   std::string mount_point;
   bool foreground = false;
   bool debug = false;
-  uint32_t workers = 8;   // threads that serve requests, at most
-  bool clone_fd = false;  // a descriptor of /dev/fuse for each worker
+  uint32_t workers = 8;       // threads that serve requests, at most
+  bool clone_fd = false;      // a descriptor of /dev/fuse for each worker
+  bool follow_caller = true;  // workers run at the CPU of the program that they serve
   bool allow_other = false;
   bool allow_root = false;
   bool synchronous_names = false;   // dirsync, sync: names are durable when the call returns

@@ -12,6 +12,7 @@
 
 #include "fs/daemon/attribute_names.h"
 #include "fs/daemon/reply.h"
+#include "fs/daemon/session.h"
 
 namespace rvmfs {
 namespace {
@@ -52,14 +53,14 @@ constexpr RawRequest kNone;
 thread_local const RawRequest* current = &kNone;
 
 // Returns false if the kernel does not want the reply any more.
-bool reply(const RawRequest& request, int error, std::span<const std::byte> body = {}) {
+bool reply(MountState& state, const RawRequest& request, int error,
+           std::span<const std::byte> body = {}) {
   fuse_out_header header{};
   header.len = static_cast<uint32_t>(sizeof header + body.size());
   header.error = -error;
   header.unique = request.header.unique;
-  const iovec parts[2] = {{&header, sizeof header},
-                          {const_cast<std::byte*>(body.data()), body.size()}};
-  return writev(request.fd, parts, body.empty() ? 1 : 2) >= 0;
+  iovec parts[2] = {{&header, sizeof header}, {const_cast<std::byte*>(body.data()), body.size()}};
+  return state.session->send(request.fd, parts, body.empty() ? 1 : 2) >= 0;
 }
 
 template <typename T>
@@ -92,18 +93,18 @@ void tmpfile(MountState& state, const RawRequest& request) {
     fuse_open_out open;
   } out{};
   const auto in = request.in<fuse_create_in>();
-  if (!in) return static_cast<void>(reply(request, EIO));
+  if (!in) return static_cast<void>(reply(state, request, EIO));
   const Caller caller{request.header.uid, request.header.gid, in->umask};
   const uint32_t mode = S_IFREG | (in->mode & 07777);
   const auto made = state.volume.tmpfile(request.header.nodeid, mode, caller);
-  if (!made) return static_cast<void>(reply(request, report(made.error())));
+  if (!made) return static_cast<void>(reply(state, request, report(made.error())));
   out.entry.nodeid = made->inode;
   out.entry.generation = kGeneration;
   out.entry.entry_valid = kForeverSeconds;
   out.entry.attr_valid = kForeverSeconds;
   out.entry.attr = to_fuse_attr(*made);
   out.open.open_flags = FOPEN_KEEP_CACHE;
-  if (!reply(request, 0, bytes_of(out))) state.volume.forget(made->inode, 1);
+  if (!reply(state, request, 0, bytes_of(out))) state.volume.forget(made->inode, 1);
 }
 
 // As libfuse knows it, and two more words.
@@ -113,25 +114,25 @@ struct SetxattrExt {
 
 void setxattr(MountState& state, const RawRequest& request) {
   const auto in = request.in<SetxattrExt>();
-  if (!in) return static_cast<void>(reply(request, EIO));
+  if (!in) return static_cast<void>(reply(state, request, EIO));
   const std::span<const std::byte> rest = request.body.subspan(sizeof *in);
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
   const size_t end = text.find('\0');
   if (end == text.npos || text.size() - end - 1 < in->size) {
-    return static_cast<void>(reply(request, EIO));
+    return static_cast<void>(reply(state, request, EIO));
   }
   const bool kill_sgid = (in->setxattr_flags & kSetxattrAclKillSgid) != 0;
   const Result<void> result =
       set_attribute(state, request.header.uid, request.header.nodeid, text.substr(0, end),
                     text.substr(end + 1, in->size), static_cast<int>(in->flags), kill_sgid);
-  reply(request, result ? 0 : report(result.error()));
+  reply(state, request, result ? 0 : report(result.error()));
 }
 
 StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0}; }
 
 void statx(MountState& state, const RawRequest& request) {
   const auto attributes = state.volume.getattr(request.header.nodeid);
-  if (!attributes) return static_cast<void>(reply(request, report(attributes.error())));
+  if (!attributes) return static_cast<void>(reply(state, request, report(attributes.error())));
   note_given(state, *attributes, request.header.pid);
   StatxReply out{};
   out.attr_valid = kForeverSeconds;
@@ -150,7 +151,7 @@ void statx(MountState& state, const RawRequest& request) {
   out.mtime = to_statx(attributes->mtime);
   out.rdev_major = attributes->rdev_major;
   out.rdev_minor = attributes->rdev_minor;
-  reply(request, 0, bytes_of(out));
+  reply(state, request, 0, bytes_of(out));
 }
 
 }  // namespace
@@ -183,7 +184,7 @@ bool answer_raw(MountState& state, const RawRequest& request) {
       return true;
     case kSyncfsOpcode: {
       const Result<void> result = state.volume.sync();
-      reply(request, result ? 0 : report(result.error()));
+      reply(state, request, result ? 0 : report(result.error()));
       return true;
     }
     case FUSE_SETXATTR:

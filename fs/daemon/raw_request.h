@@ -19,7 +19,8 @@
 namespace rvmfs {
 
 struct RawRequest {
-  int fd = -1;  // where the reply goes
+  int fd = -1;    // where the reply goes
+  int lane = -1;  // the CPU whose lane sends it (reply_lanes.h); -1: none does
   fuse_in_header header{};
   std::span<const std::byte> body;  // behind the header
 

@@ -141,6 +141,8 @@ class Mount {
     settings.debug = options_.debug;
     settings.workers = options_.workers;
     settings.clone_fd = options_.clone_fd;
+    // Replies have to go through the descriptor of their worker then, which may be closed earlier.
+    settings.follow_caller = options_.follow_caller && !options_.clone_fd;
     settings.options = options_.kernel_options;
     if (options_.volume.read_only) settings.options.emplace_back("ro");
     if (options_.volume.atime == MountOptions::Atime::noatime) {

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -82,7 +83,7 @@ void fill(Arguments& arguments, const SessionSettings& settings) {
 }  // namespace
 
 Session::Session(SessionSettings settings, MountState& state)
-    : settings_(std::move(settings)), state_(state) {}
+    : settings_(std::move(settings)), state_(state), placement_(settings_.follow_caller) {}
 
 Session::~Session() {
   stop();
@@ -162,6 +163,7 @@ void Session::stop() {
     }
     worker->thread.join();
   }
+  lanes_.stop();
   const std::lock_guard lock(workers_mutex_);
   workers_.clear();
 }
@@ -194,6 +196,7 @@ int Session::open_channel() {
 
 void Session::serve(Worker& self) {
   const Buffer buffer = make_buffer();
+  self.id = gettid();
   const int fd = open_channel();
   size_t bytes = 0;
   while (buffer && receive(fd, buffer.get(), bytes)) {
@@ -201,7 +204,7 @@ void Session::serve(Worker& self) {
       const std::lock_guard lock(workers_mutex_);
       spawn();  // without another thread, this one serves on
     }
-    dispatch(fd, buffer.get(), bytes);
+    dispatch(self, fd, buffer.get(), bytes);
     ++idle_;
   }
   if (fd != fuse_session_fd(fuse_)) close(fd);
@@ -232,17 +235,41 @@ bool Session::receive(int fd, std::byte* buffer, size_t& bytes) {
   return false;
 }
 
-void Session::dispatch(int fd, std::byte* buffer, size_t bytes) {
+void Session::dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes) {
   RawRequest request;
   request.fd = fd;
   memcpy(&request.header, buffer, sizeof request.header);
   request.body = {buffer + sizeof(fuse_in_header), bytes - sizeof(fuse_in_header)};
+  const int cpu = placement_.see(request.header, lanes_.closed());
+  if (self.cpu != cpu || misplaced_) place(self, cpu);
+  if (self.cpu == cpu) request.lane = cpu;
+  placement_.begin(request.header);
+  work(request, {buffer, bytes});
+  placement_.end(request.header);
+}
+
+// Binds the workers to `cpu`. Those that sleep (most do) are just told. One that runs would be
+// moved at once, by a kernel thread, and the CPU that it leaves would then look for work and take
+// the program away again from where we go; so the caller itself is bound by the next one.
+void Session::place(Worker& self, int cpu) {
+  const std::lock_guard lock(workers_mutex_);
+  for (const auto& worker : workers_) {
+    const bool is_other = worker.get() != &self || workers_.size() == 1;
+    if (!is_other || worker->cpu == cpu || worker->id == 0) continue;
+    placement_.bind(worker->id, cpu);
+    worker->cpu = cpu;
+  }
+  misplaced_ = std::any_of(workers_.begin(), workers_.end(),
+                           [&](const auto& worker) { return worker->cpu != cpu; });
+}
+
+void Session::work(const RawRequest& request, std::span<std::byte> whole) {
   const CurrentRequest current(request);
-  if (request.header.opcode == FUSE_INIT) state_.init.see_request({buffer, bytes});
+  if (request.header.opcode == FUSE_INIT) state_.init.see_request(whole);
   if (answer_raw(state_, request)) return;
   fuse_buf buf{};
-  buf.mem = buffer;
-  buf.size = bytes;
+  buf.mem = whole.data();
+  buf.size = whole.size();
   fuse_session_process_buf(fuse_, &buf);
 }
 
@@ -254,8 +281,17 @@ ssize_t Session::on_write(int fd, iovec* parts, int count, void* userdata) {
   MountState& state = *static_cast<MountState*>(userdata);
   const RawRequest& request = current_request();
   if (request.fd >= 0) fd = request.fd;  // a cloned descriptor takes the replies to its requests
-  if (request.header.opcode != FUSE_INIT) return writev(fd, parts, count);
+  if (request.fd < 0) return writev(fd, parts, count);  // a notification
+  if (request.header.opcode != FUSE_INIT) return state.session->send(fd, parts, count);
   return send_init_reply(fd, parts, count, state);
+}
+
+ssize_t Session::send(int fd, iovec* parts, int count) {
+  const std::span<const iovec> reply(parts, static_cast<size_t>(count));
+  fuse_out_header header{};
+  memcpy(&header, parts[0].iov_base, sizeof header);
+  if (header.unique != 0 && lanes_.send(current_request().lane, fd, reply)) return header.len;
+  return writev(fd, parts, count);
 }
 
 ssize_t Session::send_init_reply(int fd, iovec* parts, int count, MountState& state) {

@@ -6,7 +6,8 @@
 // libfuse do not wait for it.
 //
 // Workers: as many as are busy at once, plus one that waits, up to a limit. A worker reads a
-// request into its own buffer, carries it out and replies, all in one thread.
+// request into its own buffer, carries it out and replies. Where it runs, and from which thread the
+// reply is sent, is the matter of placement.h and reply_lanes.h.
 //
 // Life: mount -> start -> (ready) -> (ended) -> stop -> destructor. `ended` comes when the
 // filesystem was unmounted, or the connection was aborted, or stop() was called.
@@ -20,11 +21,14 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "fs/daemon/placement.h"
 #include "fs/daemon/raw_request.h"
+#include "fs/daemon/reply_lanes.h"
 #include "fs/daemon/state.h"
 
 namespace rvmfs {
@@ -35,6 +39,7 @@ struct SessionSettings {
   bool debug = false;
   uint32_t workers = 8;
   bool clone_fd = false;
+  bool follow_caller = true;         // workers run where the requests come from (placement.h)
   bool block_device = false;         // mounted as "fuseblk", with `source` as the device
   std::vector<std::string> options;  // more mount options, for libfuse and the kernel
 };
@@ -58,6 +63,9 @@ class Session {
   // what may now be another mount at that place. (libfuse then leaks its copy of the path.)
   void forget_mount() { mounted_ = false; }
 
+  // Sends a reply to a request (errno and -1 as writev, as far as it is known when it returns).
+  ssize_t send(int fd, iovec* parts, int count);
+
   // The kernel forgets the attributes of the inode, and replies under way that carry them.
   void forget_attributes(fuse_ino_t inode);
 
@@ -68,6 +76,8 @@ class Session {
   struct Worker {
     std::thread thread;
     std::atomic<bool> finished{false};
+    std::atomic<pid_t> id{0};
+    std::atomic<int> cpu{Placement::kUnknown};  // where it is bound to
   };
 
   Session(SessionSettings settings, MountState& state);
@@ -80,7 +90,9 @@ class Session {
   void serve(Worker& self);
   int open_channel();                                      // the descriptor for one worker
   bool receive(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
-  void dispatch(int fd, std::byte* buffer, size_t bytes);
+  void dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes);
+  void work(const RawRequest& request, std::span<std::byte> whole);
+  void place(Worker& self, int cpu);
   void notify() const;
 
   SessionSettings settings_;
@@ -92,6 +104,9 @@ class Session {
   std::atomic<bool> ended_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int> idle_{0};
+  Placement placement_;
+  std::atomic<bool> misplaced_{false};  // some worker is bound elsewhere than where it should be
+  ReplyLanes lanes_;
   std::mutex workers_mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
