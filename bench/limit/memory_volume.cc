@@ -118,6 +118,10 @@ Result<std::unique_ptr<Volume>> Volume::open(std::shared_ptr<rvm::Device>,
 }
 Result<void> Volume::close() { return {}; }
 rvm::RecoveryReport Volume::recovery() const { return {}; }
+Result<format::Superblock> read_superblock(rvm::Device&) {
+  return fs_error(FsErrc::not_supported, "nothing is stored");
+}
+
 format::Superblock Volume::superblock() const {
   static const format::Superblock none{};
   return none;
