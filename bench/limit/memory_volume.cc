@@ -289,13 +289,13 @@ Result<void> Volume::set_flags(Inode, uint32_t, uint32_t) {
 Result<std::string> Volume::getxattr(Inode, std::string_view) {
   return fs_error(FsErrc::no_attribute);
 }
-Result<void> Volume::setxattr(Inode, std::string_view, std::string_view, int) {
+Result<void> Volume::setxattr(Inode, std::string_view, std::string_view, int, bool) {
   return fs_error(FsErrc::not_supported);
 }
 Result<void> Volume::removexattr(Inode, std::string_view) { return fs_error(FsErrc::no_attribute); }
 Result<std::string> Volume::listxattr(Inode) { return std::string(); }
 
-Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> out) {
+Result<size_t> Volume::read(Inode inode, uint64_t offset, std::span<std::byte> out, bool) {
   const Shared lock(core_->mutex);
   const Node* const node = core_->tree.find(inode);
   if (node == nullptr) return stale();
@@ -315,7 +315,7 @@ Result<size_t> Volume::write(Inode inode, uint64_t offset, std::span<const std::
   return in.size();
 }
 
-Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t length) {
+Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t length, bool) {
   if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE) return fs_error(FsErrc::not_supported);
   const Exclusive lock(core_->mutex);
   Node* const node = core_->tree.find(inode);
@@ -332,7 +332,7 @@ Result<uint64_t> Volume::lseek(Inode inode, uint64_t offset, int whence) {
   return whence == SEEK_DATA ? offset : node->attributes.size;
 }
 
-Result<uint64_t> Volume::copy_file_range(Inode, uint64_t, Inode, uint64_t, uint64_t) {
+Result<uint64_t> Volume::copy_file_range(Inode, uint64_t, Inode, uint64_t, uint64_t, bool) {
   return fs_error(FsErrc::not_supported);
 }
 
@@ -340,6 +340,10 @@ Result<void> Volume::fsync(Inode, bool) { return {}; }
 Result<void> Volume::sync() { return {}; }
 Result<void> Volume::grow(uint64_t) { return fs_error(FsErrc::not_supported); }
 Result<void> Volume::set_label(std::string_view) { return fs_error(FsErrc::not_supported); }
+Result<uint64_t> Volume::trim(uint64_t, uint64_t, uint64_t) {
+  return fs_error(FsErrc::not_supported);
+}
+Result<void> Volume::shut_down() { return fs_error(FsErrc::not_supported); }
 bool Volume::failed() const { return false; }
 
 Result<VolumeStatus> Volume::statfs() {

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -114,10 +113,11 @@ Result<void> unmount(const std::string& mount_point, Detach detach) {
 }
 
 void raise_readahead(const std::string& mount_point) {
-  struct stat status {};
-  if (geteuid() != 0 || stat(mount_point.c_str(), &status) != 0) return;
-  const std::string path =
-      fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(status.st_dev), minor(status.st_dev));
+  // The number is not asked of the mount itself: killed while it waits for an answer of its own, a
+  // daemon would never end, and keep the lock on the image.
+  const std::optional<MountEntry> mount = mount_at(mount_point);
+  if (geteuid() != 0 || !mount) return;
+  const std::string path = fmt::format("/sys/class/bdi/{}/read_ahead_kb", mount->number);
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
   [[maybe_unused]] const ssize_t ignored = write(fd, kReadaheadKib, strlen(kReadaheadKib));

@@ -11,6 +11,9 @@
 #include <csignal>
 #include <filesystem>
 
+#include <chrono>
+#include <thread>
+
 #include "tests/mount/mount_test_base.h"
 
 namespace rvmfs::test {
@@ -44,6 +47,19 @@ TEST_F(Life, without_f_the_program_returns_when_the_mount_answers) {
   EXPECT_TRUE(eventually([&] { return unmount_path(mount_point(), false); }));
   EXPECT_TRUE(eventually([&] { return is_free(image()); })) << "the daemon lives on";
   expect_clean();
+}
+
+// A daemon that waits for an answer of its own can be killed, but does not end then, and keeps the
+// image locked until somebody aborts the connection.
+TEST_F(Life, the_daemon_asks_nothing_of_its_own_mount) {
+  ASSERT_NO_FATAL_FAILURE(format());
+  ASSERT_NO_FATAL_FAILURE(launch("debug"));
+  ASSERT_TRUE(eventually([&] { return daemon_output().find("INIT") != std::string::npos; }));
+  ASSERT_TRUE(eventually([&] { return !mount_line(mount_point()).empty(); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(daemon_output().find("GETATTR"), std::string::npos) << daemon_output();
+  EXPECT_EQ(daemon_output().find("LOOKUP"), std::string::npos) << daemon_output();
+  ASSERT_NO_FATAL_FAILURE(kill_daemon());
 }
 
 TEST_F(Life, the_daemon_can_be_started_with_relative_paths) {
