@@ -57,6 +57,8 @@ PARTS = [
     gtest("linearizability", "model_tests", "Linearizability.*", 4, 40),
     gtest("linearizability_mount", "mount_tests", "Linearizable.*", 2, 20),
     gtest("kill", "mount_tests", "Kill*.*loses_nothing*", 10, 100),
+    gtest("random_calls", "conformance_tests", "*RandomCalls*", 4, 40),
+    gtest("one_file", "conformance_tests", "*OneFile*volume*", 4, 40),
     gtest("power_loss", "mount_tests", "PowerLoss.*", 10, 100),
     script("sanitizers", ["env", "RVMFS_TEST_BUILDS=asan tsan", "{source}/scripts/test.sh"]),
     script("seeded_bugs", ["{source}/tests/crash/seeded_bugs.sh", "{build}-seeded"]),

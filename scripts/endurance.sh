@@ -15,17 +15,21 @@
 #   remove  rm -rf of all that; the space comes back, fsck finds nothing
 #   kill    rounds of kill -9 at random moments under load; every fsynced byte there, fsck clean
 #   million a million empty files in one directory; mount time and memory
+#   stress  stress-ng's filesystem and I/O classes: each stressor for STRESS_SECONDS
+#   postmark, dbench   the mail server and the file server of these benchmarks
+#
+# The last three need `scripts/setup.sh --endurance`.
 #
 # Environment: WORK (a folder for image and mount, default: made under /tmp), KILL_ROUNDS (20),
-# TREE (/usr/include), FILES (1000000), JOBS (number of processors).
+# TREE (/usr/include), FILES (1000000), JOBS (number of processors), STRESS_SECONDS (3).
 set -euo pipefail
 
-usage() { sed -n '4,20p' "$0" | sed 's/^# \{0,1\}//'; exit 1; }
+usage() { sed -n '4,26p' "$0" | sed 's/^# \{0,1\}//'; exit 1; }
 [[ $# -ge 1 && -x $1/bin/rvmfs ]] || usage
 build=$(realpath "$1")
 shift
 steps=("$@")
-[[ ${#steps[@]} -gt 0 ]] || steps=(copy tar git build sqlite remove kill million)
+[[ ${#steps[@]} -gt 0 ]] || steps=(copy tar git build sqlite remove kill million stress postmark dbench)
 
 source_tree=$(realpath "$(dirname "$0")/..")
 tree=${TREE:-/usr/include}
@@ -264,6 +268,67 @@ step_million() {
   from=$EPOCHREALTIME
   rm -rf "$mnt/many"
   echo "removed in $(seconds "$from"); daemon: $(resident)"
+  stop
+  check
+  start
+}
+
+have() { command -v "$1" > /dev/null || fail "$1 is missing: scripts/setup.sh --endurance"; }
+
+# After each stressor the daemon must live; after all of them, fsck must find nothing. A stressor that
+# says that it cannot run here is not a failure.
+step_stress() {
+  say "stress-ng, class filesystem: each stressor for ${STRESS_SECONDS:-3} s"
+  have stress-ng
+  mkdir -p "$mnt/stress"
+  local stressors stressor status passed=0
+  stressors=$(stress-ng --class filesystem? 2>&1 | sed 's/.*stressors: //')
+  for stressor in $stressors; do
+    # Of the kernel's other filesystems and of system-wide limits, not of ours.
+    case $stressor in binderfs | ramfs | sysfs | procfs | dev | devs | dev-shm | fd-* | inotify) continue ;; esac
+    status=0
+    stress-ng --temp-path "$mnt/stress" --no-rand-seed --verify --timeout "${STRESS_SECONDS:-3}s" \
+      --"$stressor" 2 > "$work/stress.output" 2>&1 || status=$?
+    kill -0 "$daemon" 2> /dev/null || fail "the daemon ended under $stressor"
+    case $status in
+      0) passed=$((passed + 1)) ;;
+      3 | 4) echo "$stressor: cannot run here" ;;  # EXIT_NO_RESOURCE, EXIT_NOT_IMPLEMENTED
+      *) cat "$work/stress.output"; fail "stress-ng --$stressor: status $status" ;;
+    esac
+  done
+  echo "$passed stressors passed"
+  ((passed > 10)) || fail "hardly any stressor ran"
+  rm -rf "$mnt/stress"
+  stop
+  check
+  start
+}
+
+step_postmark() {
+  say "postmark: 5,000 files, 20,000 transactions"
+  have postmark
+  mkdir -p "$mnt/postmark"
+  local from=$EPOCHREALTIME
+  printf 'set location %s\nset number 5000\nset transactions 20000\nset subdirectories 50\nset size 500 100000\nrun\nquit\n' \
+    "$mnt/postmark" | postmark > "$work/postmark.output"
+  grep -E 'transactions:|files/s|per second' "$work/postmark.output" | head -3
+  grep -qi error "$work/postmark.output" && fail "postmark: see $work/postmark.output"
+  echo "in $(seconds "$from")"
+  [[ -z $(find "$mnt/postmark" -type f | head -1) ]] || fail "postmark left files behind"
+  rm -rf "$mnt/postmark"
+  stop
+  check
+  start
+}
+
+step_dbench() {
+  say "dbench: 4 clients, 20 s"
+  have dbench
+  mkdir -p "$mnt/dbench"
+  dbench -D "$mnt/dbench" -t 20 4 > "$work/dbench.output" 2>&1 ||
+    { tail -20 "$work/dbench.output"; fail "dbench"; }
+  grep Throughput "$work/dbench.output"
+  rm -rf "$mnt/dbench"
   stop
   check
   start

@@ -7,6 +7,7 @@
 #   scripts/setup.sh [--bench | --fuzz | --coverage]
 #     --bench  also the filesystems that bench/run.py compares with
 #     --fuzz   also clang with libFuzzer, for scripts/fuzz.sh
+#     --endurance  also what makes the loads of scripts/endurance.sh
 #     --coverage  also clang with its counters and llvm-cov, for scripts/coverage.sh
 set -euo pipefail
 
@@ -23,6 +24,8 @@ elif [[ ${1:-} == --fuzz ]]; then
   packages+=(clang libclang-rt-14-dev)
 elif [[ ${1:-} == --coverage ]]; then
   packages+=(clang clang-14 libclang-rt-14-dev llvm-14)
+elif [[ ${1:-} == --endurance ]]; then
+  packages+=(stress-ng postmark dbench git sqlite3)
 elif (($# > 0)); then
   echo "usage: scripts/setup.sh [--bench | --fuzz | --coverage]" >&2
   exit 1

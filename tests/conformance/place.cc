@@ -93,8 +93,11 @@ void InPlace::SetUp() {
   ASSERT_EQ(places->problem(), "");
   static int count = 0;
   folder_ = (on_volume() ? places->mount() : places->host()) + "/" + std::to_string(++count);
-  MUST(mkdir(folder_.c_str(), 0755));
-  if (!as_root()) MUST(chown(folder_.c_str(), kUser, kUser));
+  twin_ = places->host() + "/twin" + std::to_string(count);
+  for (const std::string& path : {folder_, twin_}) {
+    MUST(mkdir(path.c_str(), 0755));
+    if (!as_root()) MUST(chown(path.c_str(), kUser, kUser));
+  }
   MUST(chdir(folder_.c_str()));
   umask(022);
   if (!as_root()) become(kUser, kUser, {kUser, kGroup});
@@ -106,8 +109,10 @@ void InPlace::TearDown() {
   umask(022);
   OK(chdir("/"));
   std::error_code error;
-  fs::remove_all(folder_, error);
-  EXPECT_FALSE(error) << error.message();
+  for (const std::string& path : {folder_, twin_}) {
+    fs::remove_all(path, error);
+    EXPECT_FALSE(error) << error.message();
+  }
 }
 
 void InPlace::as(uid_t user, gid_t group, const std::vector<gid_t>& groups,

@@ -47,9 +47,11 @@ class InPlace : public ::testing::TestWithParam<Place> {
   static void as_stranger(const std::function<void()>& body) { as(kStranger, kStranger, {}, body); }
 
   const std::string& folder() const { return folder_; }
+  // One more empty folder for the user of the place, on the host's filesystem.
+  const std::string& twin() const { return twin_; }
 
  private:
-  std::string folder_;
+  std::string folder_, twin_;
 };
 
 // Files, in the current folder.
