@@ -4,11 +4,11 @@
 # Installs what building, testing and mounting need, from the packages of Debian 12. Does nothing,
 # and needs no rights, where everything is there already.
 #
-#   scripts/setup.sh [--bench | --fuzz | --coverage]
+#   scripts/setup.sh [--bench | --fuzz | --coverage | --endurance]
 #     --bench  also the filesystems that bench/run.py compares with
 #     --fuzz   also clang with libFuzzer, for scripts/fuzz.sh
+#     --coverage   also clang with its counters and llvm-cov, for scripts/coverage.sh
 #     --endurance  also what makes the loads of scripts/endurance.sh
-#     --coverage  also clang with its counters and llvm-cov, for scripts/coverage.sh
 set -euo pipefail
 
 packages=(
@@ -27,7 +27,7 @@ elif [[ ${1:-} == --coverage ]]; then
 elif [[ ${1:-} == --endurance ]]; then
   packages+=(stress-ng postmark dbench git sqlite3)
 elif (($# > 0)); then
-  echo "usage: scripts/setup.sh [--bench | --fuzz | --coverage]" >&2
+  echo "usage: scripts/setup.sh [--bench | --fuzz | --coverage | --endurance]" >&2
   exit 1
 fi
 
