@@ -151,9 +151,10 @@ Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_si
   return beyond;
 }
 
-Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond) {
-  if (beyond.gap_bytes == 0 || RVM_SEEDED_BUG("gap_not_zeroed")) return {};
-  return make_zeros(core, beyond.gap_position, beyond.gap_bytes);
+Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond, uint64_t bytes) {
+  bytes = std::min(beyond.gap_bytes, bytes);
+  if (bytes == 0 || RVM_SEEDED_BUG("gap_not_zeroed")) return {};
+  return make_zeros(core, beyond.gap_position, bytes);
 }
 
 Result<void> finish_truncation(VolumeCore& core, Inode inode, uint64_t size) {
@@ -179,7 +180,7 @@ Result<void> prepare_extension(VolumeCore& core, Inode inode, uint64_t size, uin
     return look_beyond_end(map, size, new_size);
   }));
   if (beyond.leftover) RVM_TRY(finish_truncation(core, inode, size));
-  return zero_gap(core, beyond);
+  return zero_gap(core, beyond, new_size - size);
 }
 
 // -- fresh blocks

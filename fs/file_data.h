@@ -50,14 +50,15 @@ Result<void> zero_in_block(VolumeCore& core, Inode inode, uint64_t begin, uint64
 
 // What stands between the end of the file and a new, greater one.
 struct BeyondEnd {
-  uint64_t gap_position =
-      0;  // bytes of the image that must become zeros, behind the end in its block
-  uint64_t gap_bytes = 0;
+  // Bytes of the image behind the end, up to the end of its block: whatever was there before.
+  uint64_t gap_position = 0, gap_bytes = 0;
   bool leftover = false;  // blocks of an unfinished truncation: finish_truncation first
 };
 // Call inside run_read.
 Result<BeyondEnd> look_beyond_end(ExtentMap& map, uint64_t size, uint64_t new_size);
-Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond);
+// Makes zeros of what of the gap will be read as zeros: the `bytes` behind the end. No more, for a
+// loss of power may bring back the size before a truncation, and the bytes that were there then.
+Result<void> zero_gap(VolumeCore& core, const BeyondEnd& beyond, uint64_t bytes);
 // Frees everything behind `size` (the file's size), in as many transactions as it takes.
 Result<void> finish_truncation(VolumeCore& core, Inode inode, uint64_t size);
 // All of the above, for an operation that plans afterwards.

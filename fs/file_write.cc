@@ -68,7 +68,9 @@ class WriteStep {
       RVM_TRY(plan());
     }
     RVM_TRY(reserve());
-    if (offset_ > plan_.item.size) RVM_TRY(zero_gap(core_, plan_.beyond));
+    if (offset_ > plan_.item.size) {
+      RVM_TRY(zero_gap(core_, plan_.beyond, offset_ - plan_.item.size));
+    }
     RVM_TRY(write_unseen());
     if (needs_commit()) RVM_TRY(commit());
     fresh_.keep(fresh_.extents().size());

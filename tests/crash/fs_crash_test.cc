@@ -181,6 +181,27 @@ TEST(FsCrash, OverwrittenBytesAreOldOrNewAndTheirNeighboursUntouched) {
   });
 }
 
+// What growing makes zeros lies behind the end only if the truncation before it is not lost.
+TEST(FsCrash, ATruncationThatIsLostBringsBackEveryByte) {
+  run_workload("fs_cut_and_grow", {}, [](FsRig& rig, uint64_t) {
+    Op cut = op(Op::Kind::truncate, "/file");
+    rig.apply(op(Op::Kind::mknod, "/file"));
+    for (uint64_t i = 0; i < 6; ++i) {
+      rig.apply(write("/file", 0, 16'384, 1 + 3 * i));
+      rig.apply(op(Op::Kind::reopen, "/"));  // a sync would leave the bytes in the log, too
+      cut.length = 2'575;
+      rig.apply(cut);
+      if (i % 3 == 0) rig.apply(write("/file", 3'000, 10, 2 + 3 * i));
+      if (i % 3 == 1) rig.apply(write("/file", 3'955, 16'437, 2 + 3 * i));
+      if (i % 3 == 2) {
+        cut.length = 3'210;
+        rig.apply(cut);
+      }
+      rig.apply(write("/file", 4'000, 50, 3 + 3 * i));
+    }
+  });
+}
+
 TEST(FsCrash, GrowingTheVolumeMayBeCutAnywhere) {
   FsRigOptions options;
   options.image_file = true;

@@ -33,6 +33,7 @@ class Replies : public testing::Test {
     while (!CPU_ISSET(cpu_, &allowed)) ++cpu_;
   }
   void TearDown() override {
+    lanes_.stop();
     for (const int end : ends_) close(end);
   }
 
