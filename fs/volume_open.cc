@@ -43,8 +43,28 @@ Result<void> open_superblock(VolumeCore& core) {
   return {};
 }
 
+// A log may name metadata chunks, and have file data for blocks: nothing that lies before them (the
+// superblocks, the log), and nothing behind the volume.
+bool log_may_name(const format::Superblock& super, const rvm::LogPlace& place) {
+  constexpr uint64_t kChunk = rvm::format::kChunkBytes;
+  const auto from = [&](uint64_t begin) {
+    return place.segment == rvm::kLogDeviceSegment && place.offset >= begin &&
+           place.offset <= super.volume_bytes && place.length <= super.volume_bytes - place.offset;
+  };
+  switch (place.kind) {
+    case rvm::LogPlace::Kind::region:
+      return from(super.chunk0_offset) && rvm::Space::is_chunk(place) &&
+             (place.hash_table_offset == super.chunk0_offset ||
+              place.hash_table_offset >= super.chunk0_offset + kChunk);
+    case rvm::LogPlace::Kind::page: return from(super.chunk0_offset);
+    case rvm::LogPlace::Kind::data: return from(super.chunk0_offset + kChunk);
+  }
+  return false;
+}
+
 // A volume is one image: its log may name no other file. A hostile image that does is damaged.
-void confine(rvm::Options& options) {
+void confine(rvm::Options& options, const format::Superblock& super) {
+  options.log_may_name = [super](const rvm::LogPlace& place) { return log_may_name(super, place); };
   options.open_segment = [](std::string_view, bool) -> Result<std::shared_ptr<rvm::Device>> {
     return Error{.code = rvm::Errc::no_segment, .what = "a volume has no other segments"};
   };
@@ -52,7 +72,7 @@ void confine(rvm::Options& options) {
 
 Result<void> open_rvm(VolumeCore& core) {
   rvm::Options options;
-  confine(options);
+  confine(options, core.super);
   options.log_device = core.device;
   options.log_offset = core.super.log_offset;
   options.tuning = core.options.tuning;

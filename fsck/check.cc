@@ -18,7 +18,7 @@ void progress(const CheckState& state, int pass, uint64_t done, uint64_t all) {
 
 bool replay_log(CheckState& state) {
   LogReader log(state.image, state.report, state.super.log_offset, state.super.log_bytes,
-                state.super.volume_bytes);
+                state.super.chunk0_offset, state.super.volume_bytes);
   if (!log.open() || !log.replay()) return false;
   state.log_status_copy_damaged = log.status_copy_damaged();
   state.summary.log_units = log.units();

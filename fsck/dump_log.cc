@@ -44,7 +44,7 @@ rvm::Result<void> dump_log(rvm::Device& device, std::ostream& out) {
     return rvm::Error{rvm::Errc::damaged_structure, 0, 0, "the superblock is damaged"};
   }
   LogReader log(state.image, state.report, state.super.log_offset, state.super.log_bytes,
-                state.super.volume_bytes);
+                state.super.chunk0_offset, state.super.volume_bytes);
   const bool opened = log.open();
   if (opened) {
     const auto& s = log.status();

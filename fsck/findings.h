@@ -52,7 +52,7 @@ enum class Severity : uint8_t { note, problem, damage };
     "what the log held behind this place cannot be trusted")                                      \
   X(log_unit_malformed, 205, damage, false, "a valid unit of the log holds impossible records",   \
     "written by a broken or hostile program")                                                     \
-  X(log_foreign_segment, 206, damage, false, "the log speaks of a segment outside the image",     \
+  X(log_foreign_segment, 206, damage, false, "the log speaks of a place that is not its own",     \
     "written by a broken or hostile program")                                                     \
   X(log_torn_tail, 207, note, true, "the log ends with an unfinished write, which never counted", \
     "recovery cuts it off")                                                                       \

@@ -92,10 +92,11 @@ bool LogReader::read_journal() {
   }
   for (uint32_t i = 0; i < header.count; ++i) {
     const JournalEntry& entry = header.entries[i];
-    if (entry.segment != 0 || entry.offset % kPage != 0 || entry.offset >= volume_bytes_) {
+    if (entry.segment != 0 || entry.offset % kPage != 0 || entry.offset < chunk0_offset_ ||
+        entry.offset >= volume_bytes_) {
       report_.add(FindingId::log_foreign_segment, "page {} of the journal: segment {}, byte {}", i,
                   entry.segment, entry.offset);
-      continue;
+      return false;
     }
     image_.set_journal_page(entry.offset, std::move(pages[i]));
     ++journal_pages_;

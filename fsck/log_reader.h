@@ -39,12 +39,15 @@ class LogReader {
  public:
   static constexpr uint64_t kLogBytesKeptMax = 2ull << 30;
 
-  // The log lies at [offset, offset + length) of the image; regions lie below `volume_bytes`.
-  LogReader(Image& image, Report& report, uint64_t offset, uint64_t length, uint64_t volume_bytes)
+  // The log lies at [offset, offset + length) of the image; chunks and blocks lie between
+  // `chunk0_offset` and `volume_bytes`.
+  LogReader(Image& image, Report& report, uint64_t offset, uint64_t length, uint64_t chunk0_offset,
+            uint64_t volume_bytes)
       : image_(image),
         report_(report),
         offset_(offset),
         length_(length),
+        chunk0_offset_(chunk0_offset),
         volume_bytes_(volume_bytes) {}
 
   // False: the log cannot be used (reported).
@@ -80,7 +83,7 @@ class LogReader {
 
   Image& image_;
   Report& report_;
-  const uint64_t offset_, length_, volume_bytes_;
+  const uint64_t offset_, length_, chunk0_offset_, volume_bytes_;
   rvm::format::StatusBlock status_{};
   bool status_copy_damaged_ = false;
   uint64_t record_area_ = 0;  // offset in the image

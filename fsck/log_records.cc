@@ -26,7 +26,9 @@ bool LogReader::region_is_sane(const RegionEntry& region, uint64_t lsn) {
       region.length == kDeviceRegionBytes && region.hash_table_offset == 0) {
     return true;
   }
+  const uint64_t table = region.hash_table_offset;
   const bool good = region.flags == kRegionHashed && region.segment_offset % kPage == 0 &&
+                    (table == chunk0_offset_ || table >= chunk0_offset_ + kChunkBytes) &&
                     region.segment_offset >= kPage && region.length == kChunkBytes - kPage &&
                     region.segment_offset <= volume_bytes_ &&
                     region.length <= volume_bytes_ - region.segment_offset &&
@@ -38,12 +40,12 @@ bool LogReader::region_is_sane(const RegionEntry& region, uint64_t lsn) {
   return good;
 }
 
-// Whole sectors inside the volume, clear of the log. (Revoking needs no such care.)
+// Whole sectors of blocks. (Revoking needs no such care.)
 bool LogReader::data_is_sane(const RecordHeader& record) const {
   const uint64_t end = record.offset + record.length;
   if (record.offset % rvm::kSectorBytes != 0) return false;
   if (static_cast<RecordType>(record.type) == RecordType::revoke) return true;
-  return end <= volume_bytes_ && (end <= offset_ || record.offset >= offset_ + length_);
+  return end <= volume_bytes_ && record.offset >= chunk0_offset_ + kChunkBytes;
 }
 
 bool LogReader::parse(std::span<const std::byte> bytes, LogUnit& unit) {

@@ -32,6 +32,14 @@ uint64_t chunk_word(uint64_t index) {
          index / kRefsPerPage / kRefsPerPage * 8;
 }
 
+// What the check before found sound lies there (log_records.cc); this is for an image that changed
+// since.
+bool log_may_name(const format::Superblock& super, const rvm::LogPlace& place) {
+  return place.segment == 0 && place.offset >= super.chunk0_offset &&
+         place.offset <= super.volume_bytes && place.length <= super.volume_bytes - place.offset &&
+         (place.kind != rvm::LogPlace::Kind::region || rvm::Space::is_chunk(place));
+}
+
 }  // namespace
 
 rvm::Options confined_options(const std::shared_ptr<rvm::Device>& device,
@@ -40,6 +48,7 @@ rvm::Options confined_options(const std::shared_ptr<rvm::Device>& device,
   options.log_device = device;
   options.log_offset = super.log_offset;
   options.background = false;
+  options.log_may_name = [super](const rvm::LogPlace& place) { return log_may_name(super, place); };
   options.open_segment = [](std::string_view, bool) -> rvm::Result<std::shared_ptr<rvm::Device>> {
     return rvm::Error{rvm::Errc::no_segment, 0, 0, "a volume has no other segments"};
   };

@@ -193,6 +193,14 @@ Result<std::vector<Geometry>> read_regions(const ReadUnit& unit, size_t& at) {
 
 }  // namespace
 
+Result<void> for_each_region(const ReadUnit& unit,
+                             const std::function<Result<void>(const Geometry&)>& sink) {
+  size_t at = sizeof(UnitHeader);
+  RVM_ASSIGN(const std::vector<Geometry> regions, read_regions(unit, at));
+  for (const Geometry& region : regions) RVM_TRY(sink(region));
+  return {};
+}
+
 Result<void> for_each_record(const ReadUnit& unit,
                              const std::function<Result<void>(const Record&)>& sink) {
   size_t at = sizeof(UnitHeader);

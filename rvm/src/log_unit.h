@@ -96,6 +96,10 @@ struct Record {
   const std::byte* bytes;  // types that carry bytes only
 };
 
+// Calls `sink` for every region entry of a valid unit. Errors: as for_each_record.
+Result<void> for_each_region(const ReadUnit& unit,
+                             const std::function<Result<void>(const Geometry&)>& sink);
+
 // Calls `sink` for every record of a valid unit, in order. Errors: damaged_log when the unit's
 // inside contradicts itself (its hash matched: written by a broken or hostile writer).
 Result<void> for_each_record(const ReadUnit& unit,

@@ -249,37 +249,45 @@ Result<void> PageStore::flush_devices(const std::set<SegmentId>& segments) {
   return {};
 }
 
-Result<void> PageStore::replay_journal(format::StatusBlock& status) {
+Result<JournalBatch> PageStore::read_journal(const format::StatusBlock& status) const {
   std::vector<std::byte> page(kPageBytes);
   RVM_TRY(area_.device().read(area_.journal_offset(), page));
   auto header = rvm::load<JournalHeader>(page);
   if (header.magic != format::kJournalMagic || header.generation != status.generation ||
       header.batch <= status.journal_batch || header.count == 0 ||
       header.count > area_.journal_pages()) {
-    return {};
+    return JournalBatch{};
   }
   const uint64_t hash = header.hash;
   header.hash = 0;
   store(std::span(page), header);
-  if (hash64(page, header.batch) != hash) return {};
-  std::vector<std::byte> pages(header.count * kPageBytes);
-  RVM_TRY(area_.device().read(area_.journal_offset() + kPageBytes, pages));
+  if (hash64(page, header.batch) != hash) return JournalBatch{};
+  JournalBatch batch{.number = header.batch,
+                     .entries = {header.entries, header.entries + header.count},
+                     .pages = std::vector<std::byte>(header.count * kPageBytes)};
+  RVM_TRY(area_.device().read(area_.journal_offset() + kPageBytes, batch.pages));
   for (uint32_t i = 0; i < header.count; ++i) {
-    const auto bytes = std::span(pages).subspan(i * kPageBytes, kPageBytes);
+    const auto bytes = std::span(batch.pages).subspan(i * kPageBytes, kPageBytes);
     // Not all of the batch arrived: then nothing of it went home.
     const bool arrived = hash64(bytes, header.entries[i].offset) == header.entries[i].hash;
-    if (!arrived && !RVM_SEEDED_BUG("journal_hash_ignored")) return {};
+    if (!arrived && !RVM_SEEDED_BUG("journal_hash_ignored")) return JournalBatch{};
   }
+  return batch;
+}
+
+Result<void> PageStore::write_home(const JournalBatch& batch, format::StatusBlock& status) {
+  if (batch.entries.empty()) return {};
   std::set<SegmentId> touched;
-  for (uint32_t i = 0; i < header.count; ++i) {
-    const JournalEntry& entry = header.entries[i];
+  for (size_t i = 0; i < batch.entries.size(); ++i) {
+    const JournalEntry& entry = batch.entries[i];
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(entry.segment));
-    RVM_TRY(device->write(entry.offset, std::span(pages).subspan(i * kPageBytes, kPageBytes)));
+    const auto bytes = std::span(batch.pages).subspan(i * kPageBytes, kPageBytes);
+    RVM_TRY(device->write(entry.offset, bytes));
     touched.insert(entry.segment);
   }
   RVM_TRY(flush_devices(touched));
-  pages_written_ += header.count;
-  status.journal_batch = header.batch;
+  pages_written_ += batch.entries.size();
+  status.journal_batch = batch.number;
   return {};
 }
 

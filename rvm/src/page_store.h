@@ -24,18 +24,23 @@
 #include <vector>
 
 #include "log_area.h"
+#include "log_places.h"
 #include "log_unit.h"
 #include "rvm/page_format.h"
 
 namespace rvm {
 
-// Segment devices by id.
-using SegmentLookup = std::function<Result<std::shared_ptr<Device>>(SegmentId)>;
-
 struct PageImage {
   Geometry geometry;
   uint64_t page = 0;  // index in the region
   std::unique_ptr<std::byte[]> bytes;
+};
+
+// What the page journal holds.
+struct JournalBatch {
+  uint64_t number = 0;
+  std::vector<format::JournalEntry> entries;  // none: no batch that counts
+  std::vector<std::byte> pages;
 };
 
 class PageStore {
@@ -57,8 +62,10 @@ class PageStore {
   // only). Adds the number of pages written and of flushes.
   Result<void> write(std::vector<PageImage>& pages, format::StatusBlock& status);
 
-  // Writes a valid journal batch home that is newer than status.journal_batch. For recovery.
-  Result<void> replay_journal(format::StatusBlock& status);
+  // For recovery: the journal's batch, if it is whole and newer than status.journal_batch; and
+  // writing it home.
+  Result<JournalBatch> read_journal(const format::StatusBlock& status) const;
+  Result<void> write_home(const JournalBatch& batch, format::StatusBlock& status);
 
   // A write or flush failed on the way home; only recovery can finish it, no more is written.
   bool home_incomplete() const { return home_incomplete_; }

@@ -53,12 +53,17 @@ class Gatherer {
     if (record.type == format::RecordType::zeros && RVM_SEEDED_BUG("zeros_not_replayed")) return {};
     uint64_t offset = record.offset;
     const uint64_t end = record.offset + record.length;
+    auto next = pages_.end();
     while (offset < end) {
       const uint64_t page = offset / kPageBytes;
       const uint64_t piece = std::min(end, (page + 1) * kPageBytes) - offset;
-      PageWork& work = pages_[{geometry.segment, geometry.segment_offset + page * kPageBytes}];
+      const PageKey key{geometry.segment, geometry.segment_offset + page * kPageBytes};
+      if (next == pages_.end() || next->first != key) next = pages_.try_emplace(key).first;
+      PageWork& work = (next++)->second;
       work.geometry = geometry;
       work.page = page;
+      // What a whole page replaces does not matter: many such records cost no memory.
+      if (piece == kPageBytes) work.patches.clear();
       work.patches.push_back(
           {static_cast<uint32_t>(offset % kPageBytes), static_cast<uint32_t>(piece),
            record.type == format::RecordType::bytes ? record.bytes + (offset - record.offset)
@@ -111,27 +116,26 @@ Result<bool> later_unit_exists(const LogArea& area, UnitReader& reader, uint64_t
   return false;
 }
 
-// Notes where the unit's data records have their bytes.
-Result<void> gather_data(const LogArea& area, const ReadUnit& unit,
-                         std::vector<LoggedData::Piece>& pieces) {
+// Checks the places that the unit names, and notes where its data records have their bytes.
+Result<void> check_and_gather(const LogPlaces& places, const ReadUnit& unit,
+                              std::vector<LoggedData::Piece>& pieces) {
+  RVM_TRY(for_each_region(
+      unit, [&](const Geometry& region) { return places.check_region(region, unit.header.lsn); }));
   return for_each_record(unit, [&](const Record& record) -> Result<void> {
     if (!record.geometry.device) return {};
     uint64_t lsn = unit.header.lsn;
     if (record.type == format::RecordType::data) {
       lsn += static_cast<uint64_t>(record.bytes - unit.bytes.data());
-      if (area.overlaps(record.offset, record.length)) {
-        return Error{Errc::damaged_log, 0, lsn, "a data record would overwrite the log"};
-      }
+      RVM_TRY(places.check_data(record.offset, record.length, lsn));
     }
     pieces.push_back({record.type, record.offset, record.length, lsn});
     return {};
   });
 }
 
-}  // namespace
-
+// With `end_lsn` the log is live and ends there, else `places` are checked.
 Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                         uint64_t end_lsn) {
+                         uint64_t end_lsn, const LogPlaces* places) {
   LogScan scan;
   scan.end_lsn = head_lsn;
   scan.next_sequence = head_sequence;
@@ -155,7 +159,7 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
     const bool group_end =
         (unit.header.flags & format::kUnitContinues) == 0 || RVM_SEEDED_BUG("group_split");
     group.push_back({lsn, sequence, unit.header.unit_bytes, unit.header.transactions, group_end});
-    if (end_lsn == 0) RVM_TRY(gather_data(area, unit, group_data));
+    if (places != nullptr) RVM_TRY(check_and_gather(*places, unit, group_data));
     lsn += unit.header.unit_bytes;
     ++sequence;
     if (group_end) {
@@ -169,6 +173,18 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
     }
   }
   return scan;
+}
+
+}  // namespace
+
+Result<LogScan> scan_live_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
+                              uint64_t end_lsn) {
+  return scan_log(area, head_lsn, head_sequence, end_lsn, nullptr);
+}
+
+Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
+                               const LogPlaces& places) {
+  return scan_log(area, head_lsn, head_sequence, 0, &places);
 }
 
 Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,

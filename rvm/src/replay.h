@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client_data.h"
+#include "log_places.h"
 #include "log_unit.h"
 #include "page_store.h"
 
@@ -31,13 +32,16 @@ struct LogScan {
   uint64_t next_sequence = 0;
   uint32_t last_unit_bytes = 0;
   bool tail_was_torn = false;
-  LoggedData data;  // of whole groups; without `end_lsn` only
+  LoggedData data;  // of whole groups; for recovery only
 };
 
-// Reads units from the head on. With `end_lsn` (a live log) every unit before it must be valid.
-// Without, the end is where no valid unit follows; damaged_log if one stands behind an invalid one.
-Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                         uint64_t end_lsn = 0);
+// Reads the units of a live log from the head to `end_lsn`; every one of them must be valid.
+Result<LogScan> scan_live_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
+                              uint64_t end_lsn);
+// For recovery: reads units from the head to where no valid one follows; damaged_log if one stands
+// behind an invalid one. Checks every place that the log names.
+Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
+                               const LogPlaces& places);
 
 struct ReplayResult {
   uint64_t pages = 0;

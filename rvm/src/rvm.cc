@@ -22,18 +22,24 @@ Result<std::shared_ptr<Device>> open_as_file(std::string_view name, bool read_on
 
 // Recovery. Steps, each of which may be cut and repeated:
 //   1. flush: what we are about to read must not be lost after we acted on it
-//   2. a whole journal batch goes home again
-//   3. the log is read from the head; a torn tail is cut; damage in the middle is an error
+//   2. the page journal is read, and the log from the head; a torn tail is cut; damage in the
+//      middle, or a place that the log may not name, is an error, and nothing was written yet
+//   3. a whole journal batch goes home again
 //   4. data that the client wrote go home, the newest copy of each byte
 //   5. epochs of the log are replayed, oldest first; the head advances after each
 //   6. a new generation makes the log empty
-Result<RecoveryReport> recover(LogArea& log, PageStore& store, uint64_t epoch_bytes_max,
-                               LogPosition& tail) {
+Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& places,
+                               uint64_t epoch_bytes_max, LogPosition& tail) {
   RecoveryReport report;
   if (!RVM_SEEDED_BUG("recovery_flush_skipped")) RVM_TRY(log.device().flush());
   format::StatusBlock status = log.status();
-  RVM_TRY(store.replay_journal(status));
-  RVM_ASSIGN(const LogScan scan, scan_log(log, status.head_lsn, status.head_sequence));
+  RVM_ASSIGN(const JournalBatch batch, store.read_journal(status));
+  for (const format::JournalEntry& entry : batch.entries) {
+    RVM_TRY(places.check_page(entry.segment, entry.offset));
+  }
+  RVM_ASSIGN(const LogScan scan,
+             scan_found_log(log, status.head_lsn, status.head_sequence, places));
+  RVM_TRY(store.write_home(batch, status));
   report.tail_was_torn = scan.tail_was_torn;
   report.was_needed = !scan.units.empty();
   report.log_bytes = scan.end_lsn - status.head_lsn;
@@ -87,10 +93,11 @@ Result<std::unique_ptr<Rvm>> Rvm::initialize(Options options) {
   RVM_ASSIGN(impl->log, LogArea::open(impl->options.log_device, impl->options.log_offset));
   impl->segment_names = impl->log->segments();
   Impl* const inside = impl.get();
-  impl->store = std::make_unique<PageStore>(*impl->log,
-                                            [inside](SegmentId id) { return inside->segment(id); });
-  RVM_ASSIGN(impl->recovery,
-             recover(*impl->log, *impl->store, impl->options.recovery_bytes_max, impl->tail));
+  const auto segments = [inside](SegmentId id) { return inside->segment(id); };
+  impl->store = std::make_unique<PageStore>(*impl->log, segments);
+  const LogPlaces places(*impl->log, segments, impl->options.log_may_name, impl->options.read_only);
+  RVM_ASSIGN(impl->recovery, recover(*impl->log, *impl->store, places,
+                                     impl->options.recovery_bytes_max, impl->tail));
   impl->head_lsn = impl->tail.lsn;
   impl->generation = impl->log->status().generation;
   if (impl->options.background && !impl->options.read_only) {

@@ -41,6 +41,12 @@ Space::Space(Rvm& rvm, ChunkSource& source, std::shared_ptr<AddressRange> addres
 
 Space::~Space() = default;
 
+bool Space::is_chunk(const LogPlace& region) {
+  return region.kind == LogPlace::Kind::region && region.hashed &&
+         region.length == format::kChunkBytes - kFirstPage && region.offset >= kFirstPage &&
+         region.hash_table_offset == region.offset - kFirstPage;
+}
+
 Result<std::unique_ptr<Space>> Space::open(Rvm& rvm, ChunkSource& source, uint64_t bytes_max) {
   const uint64_t chunks_max = bytes_max / format::kChunkBytes;
   if (chunks_max == 0) {

@@ -106,7 +106,8 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
     if (head_lsn == target.lsn) return {};
     ++stats.truncations_epoch;
   }
-  RVM_ASSIGN(const LogScan scan, scan_log(*log, status.head_lsn, status.head_sequence, target.lsn));
+  RVM_ASSIGN(const LogScan scan,
+             scan_live_log(*log, status.head_lsn, status.head_sequence, target.lsn));
   std::span<const UnitPlace> left(scan.units);
   while (!left.empty()) {
     const size_t count = epoch_units(left, options.recovery_bytes_max);

@@ -15,6 +15,7 @@
 #include "fsck/hash.h"
 #include "rvm/log_format.h"
 #include "tests/fsck/image_fixture.h"
+#include "tests/images/nasty_values.h"
 #include "tests/support/memory_device.h"
 
 namespace rvmfs::test {
@@ -40,28 +41,9 @@ class HostileTest : public ImageTest {
     if (const char* text = std::getenv("RVMFS_HOSTILE_ROUNDS")) rounds_ = std::atoi(text);
   }
 
-  // Values that break arithmetic more often than random ones do.
   uint64_t nasty() {
-    static constexpr uint64_t kValues[] = {0,
-                                           1,
-                                           2,
-                                           7,
-                                           255,
-                                           256,
-                                           4095,
-                                           4096,
-                                           65535,
-                                           1ull << 20,
-                                           1ull << 31,
-                                           UINT32_MAX,
-                                           1ull << 32,
-                                           1ull << 56,
-                                           INT64_MAX,
-                                           1ull << 63,
-                                           UINT64_MAX - 4095,
-                                           UINT64_MAX};
     if (random_() % 3 == 0) return random_();
-    return kValues[random_() % std::size(kValues)];
+    return kNastyValues[random_() % std::size(kNastyValues)];
   }
 
   void mutate(std::span<std::byte> bytes) {

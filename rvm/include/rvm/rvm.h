@@ -76,12 +76,30 @@ struct Tuning {
 using SegmentOpener =
     std::function<Result<std::shared_ptr<Device>>(std::string_view name, bool read_only)>;
 
+// A place that a log wants written when it is recovered.
+struct LogPlace {
+  enum class Kind : uint8_t {
+    region,  // a region of the log's records
+    page,    // one page of the page journal: of a region, or of its hashes
+    data,    // what the client wrote by itself (Rvm::note_write)
+  };
+  Kind kind = Kind::region;
+  SegmentId segment = kLogDeviceSegment;
+  uint64_t offset = 0, length = 0;
+  bool hashed = false;  // of regions only, as the next one
+  uint64_t hash_table_offset = 0;
+};
+
 struct Options {
   std::shared_ptr<Device> log_device = nullptr;
   uint64_t log_offset = 0;
   // Default: open_file_device(name). The names come from the log: who opens logs of strangers says
   // here which ones it means.
   SegmentOpener open_segment = nullptr;
+  // Who opens logs of strangers says here which places they may name; librvm itself sees to the
+  // log, and to the ends of devices. Asked for every place before recovery writes anything: a false
+  // ends it with damaged_log. Default: all of them.
+  std::function<bool(const LogPlace&)> log_may_name = nullptr;
   Tuning tuning = {};
   bool background = true;  // a thread truncates when the threshold is passed
   // Recover in memory only and never write to any device: for checking and for read-only media.

@@ -59,6 +59,10 @@ class ChunkSource {
 
 class Space {
  public:
+  // A log that holds nothing but a space names regions of this shape only. Where the chunks may
+  // lie, the client knows.
+  static bool is_chunk(const LogPlace& region);
+
   // `bytes_max` of address space are reserved (no memory behind them).
   static Result<std::unique_ptr<Space>> open(Rvm& rvm, ChunkSource& source, uint64_t bytes_max);
   ~Space();
