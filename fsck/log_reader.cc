@@ -81,7 +81,9 @@ bool LogReader::read_journal() {
       self_hash_of(bytes->view(), offsetof(JournalHeader, hash), header.batch) != header.hash) {
     return true;
   }
-  if (header.batch <= status_.journal_batch || header.count > status_.journal_pages) return true;
+  if (header.count > status_.journal_pages) return true;
+  durable_lsn_ = header.log_lsn;
+  if (header.batch <= status_.journal_batch) return true;
   std::vector<std::unique_ptr<PageBytes>> pages;
   for (uint32_t i = 0; i < header.count; ++i) {
     const JournalEntry& entry = header.entries[i];
@@ -157,6 +159,7 @@ bool LogReader::replay(const std::function<void(const LogUnit&)>& seen) {
   uint64_t lsn = status_.head_lsn;
   uint64_t sequence = status_.head_sequence;
   uint64_t previous_bytes = 0;
+  uint64_t counted_lsn = lsn;  // behind the last whole group
   std::vector<LogUnit> group;
   const uint64_t lap_end = status_.head_lsn + status_.record_bytes;
   while (lsn < lap_end) {
@@ -192,6 +195,13 @@ bool LogReader::replay(const std::function<void(const LogUnit&)>& seen) {
       if (!apply(part)) return false;
     }
     group.clear();
+    counted_lsn = lsn;
+  }
+  if (counted_lsn < durable_lsn_) {
+    report_.add(FindingId::log_damaged,
+                "log position {} (byte {} of the image): it ends here, and was durable up to {}",
+                counted_lsn, record_area_ + counted_lsn % status_.record_bytes, durable_lsn_);
+    return false;
   }
   bool unreadable = false;
   if (lsn < lap_end && later_unit_follows(lsn, sequence, unreadable)) {

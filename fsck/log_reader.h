@@ -6,7 +6,8 @@
 //   replay()  the units from the head on; a group counts if its last unit is there
 //
 // What stands behind the last valid unit is a torn tail (dropped, a note) or, if a valid later unit
-// of this log stands within reach, damage in the middle (nothing is judged then).
+// of this log stands within reach, damage in the middle (nothing is judged then). Damage too, if
+// the page journal notes that the log was durable beyond that place.
 //
 // Bounded memory: the units of the log are kept (at most kLogBytesKeptMax), and the image's
 // patches.
@@ -87,6 +88,7 @@ class LogReader {
   rvm::format::StatusBlock status_{};
   bool status_copy_damaged_ = false;
   uint64_t record_area_ = 0;  // offset in the image
+  uint64_t durable_lsn_ = 0;  // as the page journal notes
   uint64_t units_ = 0, bytes_ = 0, journal_pages_ = 0;
 };
 

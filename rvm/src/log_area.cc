@@ -193,12 +193,19 @@ Result<void> LogArea::write_status(const StatusBlock& status,
     return Error{Errc::full, 0, segments.size(), "the log's table of segment names is full"};
   }
   StatusBlock next = status;
-  next.counter = status_.counter + 1;
+  next.counter = ++status_.counter;
+  status_.journal_batch = std::max(status_.journal_batch, next.journal_batch);
   const std::vector<std::byte> bytes = serialize(next, segments);
   for (const uint64_t copy : {stale_copy_, 1 - stale_copy_}) {
     if (copy == 1 && RVM_SEEDED_BUG("status_one_copy")) continue;
+    stale_copy_ = copy;
     RVM_TRY(device_->write(offset_ + copy * format::kStatusBytes, bytes));
-    RVM_TRY(device_->flush());
+    if (auto flushed = device_->flush(); !flushed) {
+      // Whatever the host calls it: no second try is honest after a failed flush.
+      Error error = flushed.error();
+      error.code = Errc::io;
+      return error;
+    }
   }
   stale_copy_ = 0;
   status_ = next;

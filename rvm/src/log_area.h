@@ -3,7 +3,8 @@
 // The log's place on its device (layout: rvm/log_format.h): the two status copies, the page journal
 // and the circular record area, addressed by LSN.
 //
-// Invariant: status() equals what is durable in both copies, except while write_status() runs.
+// Invariant: status() equals what is durable in both copies, except while write_status() runs, and
+// after one that found no space (see there).
 // Thread rules: reads and writes of records may run in parallel with each other; status() and
 // segments() are read, and changed, by one thread at a time (the truncation lock).
 #pragma once
@@ -34,6 +35,12 @@ class LogArea {
   bool copies_differed() const { return copies_differed_; }
 
   // Writes both copies, a flush after each. On return the new status is durable.
+  //
+  // After no_space one of the copies may be old, new or torn, and the other is sound: both what it
+  // says and what the new one says are true, as long as nobody uses the room behind the old head.
+  // So it may be tried again, with this status or another: the next write begins with the copy in
+  // doubt, and gives no number again (of the status, or of journal batches) that it may have. After
+  // any other error nothing may be written any more.
   Result<void> write_status(const format::StatusBlock& status,
                             const std::vector<SegmentName>& segments);
 

@@ -105,11 +105,12 @@ void PageStore::format_table(const Geometry& geometry) {
   }
 }
 
-Result<void> PageStore::write(std::vector<PageImage>& pages, format::StatusBlock& status) {
+Result<void> PageStore::write(std::vector<PageImage>& pages, uint64_t log_lsn,
+                              format::StatusBlock& status) {
   std::span<PageImage> left(pages);
   while (!left.empty()) {
     const size_t count = batch_length(left);
-    RVM_TRY(write_batch(left.first(count), status));
+    RVM_TRY(write_batch(left.first(count), log_lsn, status));
     left = left.subspan(count);
   }
   return {};
@@ -128,7 +129,8 @@ size_t PageStore::batch_length(std::span<const PageImage> pages) const {
   return pages.size();
 }
 
-Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBlock& status) {
+Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn,
+                                    format::StatusBlock& status) {
   // A batch that did not get home is whole in the journal only: it must stay there for recovery.
   if (home_incomplete_) {
     return Error{Errc::failed, 0, 0, "an earlier write of home pages failed"};
@@ -168,6 +170,7 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, format::StatusBl
 
   JournalHeader header{};
   header.magic = format::kJournalMagic;
+  header.log_lsn = log_lsn;
   header.generation = status.generation;
   header.batch = status.journal_batch + 1;
   header.count = static_cast<uint32_t>(writes.size());
@@ -254,7 +257,6 @@ Result<JournalBatch> PageStore::read_journal(const format::StatusBlock& status) 
   RVM_TRY(area_.device().read(area_.journal_offset(), page));
   auto header = rvm::load<JournalHeader>(page);
   if (header.magic != format::kJournalMagic || header.generation != status.generation ||
-      header.batch <= status.journal_batch || header.count == 0 ||
       header.count > area_.journal_pages()) {
     return JournalBatch{};
   }
@@ -262,7 +264,10 @@ Result<JournalBatch> PageStore::read_journal(const format::StatusBlock& status) 
   header.hash = 0;
   store(std::span(page), header);
   if (hash64(page, header.batch) != hash) return JournalBatch{};
-  JournalBatch batch{.number = header.batch,
+  const JournalBatch none{.log_lsn = header.log_lsn};
+  if (header.batch <= status.journal_batch) return none;
+  JournalBatch batch{.log_lsn = header.log_lsn,
+                     .number = header.batch,
                      .entries = {header.entries, header.entries + header.count},
                      .pages = std::vector<std::byte>(header.count * kPageBytes)};
   RVM_TRY(area_.device().read(area_.journal_offset() + kPageBytes, batch.pages));
@@ -270,7 +275,7 @@ Result<JournalBatch> PageStore::read_journal(const format::StatusBlock& status) 
     const auto bytes = std::span(batch.pages).subspan(i * kPageBytes, kPageBytes);
     // Not all of the batch arrived: then nothing of it went home.
     const bool arrived = hash64(bytes, header.entries[i].offset) == header.entries[i].hash;
-    if (!arrived && !RVM_SEEDED_BUG("journal_hash_ignored")) return JournalBatch{};
+    if (!arrived && !RVM_SEEDED_BUG("journal_hash_ignored")) return none;
   }
   return batch;
 }

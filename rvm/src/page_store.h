@@ -38,9 +38,10 @@ struct PageImage {
 
 // What the page journal holds.
 struct JournalBatch {
+  uint64_t log_lsn = 0;  // the log was durable up to here, whether the batch counts or not
   uint64_t number = 0;
-  std::vector<format::JournalEntry> entries;  // none: no batch that counts
-  std::vector<std::byte> pages;
+  std::vector<format::JournalEntry> entries = {};  // none: no batch that counts
+  std::vector<std::byte> pages = {};
 };
 
 class PageStore {
@@ -59,8 +60,9 @@ class PageStore {
   void forget_table(const Geometry& geometry);
 
   // Writes the pages home, in one or more batches. `status`'s journal_batch is advanced (in memory
-  // only). Adds the number of pages written and of flushes.
-  Result<void> write(std::vector<PageImage>& pages, format::StatusBlock& status);
+  // only). Adds the number of pages written and of flushes. The log before `log_lsn` is durable and
+  // has every byte of the pages; the journal notes it, so that recovery misses units that are gone.
+  Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status);
 
   // For recovery: the journal's batch, if it is whole and newer than status.journal_batch; and
   // writing it home.
@@ -87,7 +89,8 @@ class PageStore {
 
   Result<TablePtr> table(const Geometry& geometry, uint64_t page);
   size_t batch_length(std::span<const PageImage> pages) const;
-  Result<void> write_batch(std::span<PageImage> pages, format::StatusBlock& status);
+  Result<void> write_batch(std::span<PageImage> pages, uint64_t log_lsn,
+                           format::StatusBlock& status);
   Result<void> reserve(std::vector<HomeWrite> writes);
   Result<void> flush_devices(const std::set<SegmentId>& segments);
   void install(std::map<TableId, TablePtr>& changed);

@@ -183,12 +183,17 @@ Result<LogScan> scan_live_log(const LogArea& area, uint64_t head_lsn, uint64_t h
 }
 
 Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                               const LogPlaces& places) {
-  return scan_log(area, head_lsn, head_sequence, 0, &places);
+                               uint64_t durable_lsn, const LogPlaces& places) {
+  RVM_ASSIGN(LogScan scan, scan_log(area, head_lsn, head_sequence, 0, &places));
+  if (scan.end_lsn < durable_lsn) {
+    return Error{Errc::damaged_log, 0, scan.end_lsn,
+                 "the end of the log is damaged: it was durable when pages went home"};
+  }
+  return scan;
 }
 
 Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,
-                            format::StatusBlock& status, LogState log_state) {
+                            uint64_t log_lsn, format::StatusBlock& status, LogState log_state) {
   UnitReader reader(area, area.status().generation);
   std::vector<ReadUnit> contents(units.size());  // patches point into these
   Gatherer gatherer(store, log_state);
@@ -218,11 +223,11 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
     ++result.pages;
     batch.push_back(std::move(image));
     if (batch.size() == kPagesAtOnce) {
-      RVM_TRY(store.write(batch, status));
+      RVM_TRY(store.write(batch, log_lsn, status));
       batch.clear();
     }
   }
-  RVM_TRY(store.write(batch, status));
+  RVM_TRY(store.write(batch, log_lsn, status));
   return result;
 }
 

@@ -39,23 +39,23 @@ struct LogScan {
 Result<LogScan> scan_live_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
                               uint64_t end_lsn);
 // For recovery: reads units from the head to where no valid one follows; damaged_log if one stands
-// behind an invalid one. Checks every place that the log names.
+// behind an invalid one, or if the log ends before `durable_lsn`. Checks every place that it names.
 Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                               const LogPlaces& places);
+                               uint64_t durable_lsn, const LogPlaces& places);
 
 struct ReplayResult {
   uint64_t pages = 0;
   uint64_t pages_damaged = 0;
 };
 
-// Applies the units (whole groups, in order) home. `status` takes the journal's batch numbers.
-// Data records are left out: scan_log() has them.
-// In a live log, hash tables of formatted regions are in the store already, and may be newer than
-// the record of their format; a damaged base page is an error (memory still has the page). In
-// recovery such a page is counted and left damaged.
+// Applies the units (whole groups, in order) home; the log is durable up to `log_lsn`. `status`
+// takes the journal's batch numbers. Data records are left out: scan_log() has them. In a live log,
+// hash tables of formatted regions are in the store already, and may be newer than the record of
+// their format; a damaged base page is an error (memory still has the page). In recovery such a
+// page is counted and left damaged.
 enum class LogState : uint8_t { live, recovering };
 Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,
-                            format::StatusBlock& status, LogState log_state);
+                            uint64_t log_lsn, format::StatusBlock& status, LogState log_state);
 
 // The longest prefix of whole groups with at most `bytes_max` of log, but at least one group.
 size_t epoch_units(std::span<const UnitPlace> units, uint64_t bytes_max);

@@ -38,7 +38,7 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& 
     RVM_TRY(places.check_page(entry.segment, entry.offset));
   }
   RVM_ASSIGN(const LogScan scan,
-             scan_found_log(log, status.head_lsn, status.head_sequence, places));
+             scan_found_log(log, status.head_lsn, status.head_sequence, batch.log_lsn, places));
   RVM_TRY(store.write_home(batch, status));
   report.tail_was_torn = scan.tail_was_torn;
   report.was_needed = !scan.units.empty();
@@ -59,7 +59,7 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& 
   while (!left.empty()) {
     const size_t count = epoch_units(left, epoch_bytes_max);
     RVM_ASSIGN(const ReplayResult result,
-               replay(log, store, left.first(count), status, LogState::recovering));
+               replay(log, store, left.first(count), scan.end_lsn, status, LogState::recovering));
     report.pages_written += result.pages;
     report.pages_damaged += result.pages_damaged;
     left = left.subspan(count);
@@ -175,7 +175,8 @@ Result<SegmentId> Rvm::Impl::open_segment(std::string_view name) {
   for (const SegmentName& known : names) id = std::max(id, known.id + 1);
   names.push_back({id, std::string(name)});
   if (auto written = log->write_status(log->status(), names); !written) {
-    if (written.error().code != Errc::full) failed = true;  // one copy may be new and one old
+    const Errc code = written.error().code;
+    if (code != Errc::full && code != Errc::no_space) failed = true;
     return written.error();
   }
   const std::lock_guard lock(segments_mutex);

@@ -83,7 +83,7 @@ Result<void> Rvm::Impl::truncate_incremental_locked() {
     std::vector<PageImage> images;
     images.reserve(copies.size());
     for (CopiedPage& copy : copies) images.push_back(std::move(copy.image));
-    if (auto written = store->write(images, status); !written) {
+    if (auto written = store->write(images, copies.front().home_lsn, status); !written) {
       // Pages that are half home are whole in the journal only, and stay so until recovery.
       if (store->home_incomplete()) failed = true;
       return written;
@@ -111,7 +111,7 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
   std::span<const UnitPlace> left(scan.units);
   while (!left.empty()) {
     const size_t count = epoch_units(left, options.recovery_bytes_max);
-    auto replayed = replay(*log, *store, left.first(count), status, LogState::live);
+    auto replayed = replay(*log, *store, left.first(count), target.lsn, status, LogState::live);
     if (!replayed && store->home_incomplete()) failed = true;
     RVM_ASSIGN(const ReplayResult result, std::move(replayed));
     left = left.subspan(count);
@@ -157,8 +157,7 @@ Result<void> Rvm::Impl::advance_head(format::StatusBlock& status) {
   status.head_lsn = head.lsn;
   status.head_sequence = head.sequence;
   if (auto written = log->write_status(status, log->segments()); !written) {
-    // One copy may be new and one old, and the next status would be built on neither.
-    failed = true;
+    if (written.error().code != Errc::no_space) failed = true;
     return written;
   }
   const std::lock_guard lock(mutex);

@@ -89,5 +89,10 @@ TEST(ClientDataCrash, AHostThatIsFullForAMomentLosesNoCommit) {
   let_each_fail("client_write_enospc", DeviceCall::write, {.os_errno = ENOSPC});
 }
 
+TEST(ClientDataCrash, AHostThatIsFullInTheMiddleOfAWriteLosesNoCommit) {
+  let_each_fail("client_write_enospc_short", DeviceCall::write,
+                {.os_errno = ENOSPC, .sectors_done = 1});
+}
+
 }  // namespace
 }  // namespace rvmfs::test

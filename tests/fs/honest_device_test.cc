@@ -2,9 +2,11 @@
 //
 // Devices that fail outside of the way of a commit: a flush that fails while pages go home or while
 // the label changes, and a host that is full when a page that was given back to it gets bytes
-// again.
+// again, or when the status of the log is written.
+#include <cerrno>
 #include <functional>
 
+#include "rvm/log_format.h"
 #include "tests/fs/volume_fixture.h"
 #include "tests/support/fault_device.h"
 
@@ -90,6 +92,37 @@ TEST_F(HonestDeviceTest, AHostThatIsFullWhenPagesGoHomePoisonsNothing) {
   ASSERT_OK(volume_->rvm().truncate());
   crash();
   EXPECT_EQ(list(kRoot).size(), kFiles + 1u);
+}
+
+// The status block is overwritten in place, which needs no space on most hosts; on some it does.
+TEST_F(HonestDeviceTest, AHostThatIsFullWhenTheStatusIsWrittenPoisonsNothing) {
+  ASSERT_OK(volume_->close());
+  auto faulty = std::make_shared<FaultDevice>(device_);
+  ASSERT_NO_FATAL_FAILURE(open_on(faulty));
+  std::vector<std::string> names;
+  const auto make_one = [&] {
+    names.push_back("file " + std::to_string(names.size()));
+    make(kRoot, names.back());
+    EXPECT_OK(volume_->sync());
+  };
+  constexpr uint64_t kStatus = rvm::format::kStatusBytes;
+  // The first copy, the second, and the first while the second is in doubt.
+  for (const uint64_t copy : {0, 1, 0}) {
+    make_one();
+    faulty->fail_range(DeviceCall::write, format::kLogOffset + copy * kStatus, kStatus, ENOSPC);
+    const auto truncated = volume_->rvm().truncate();
+    ASSERT_FALSE(truncated.has_value());
+    EXPECT_TRUE(truncated.error() == rvm::Errc::no_space) << explain(truncated.error());
+    EXPECT_FALSE(volume_->failed());
+    make_one();
+    faulty->clear();
+  }
+  make_one();
+  ASSERT_OK(volume_->rvm().truncate());
+  make_one();
+  volume_->abandon();
+  open();
+  EXPECT_EQ(list(kRoot).size(), names.size());
 }
 
 }  // namespace

@@ -37,10 +37,10 @@ constexpr const char* kHow[] = {"flip", "zero", "invert"};
 std::vector<Range> ranges_of(const SampleImage& sample) {
   std::vector<Range> ranges;
   for (const ImagePart& part : sample.parts) {
-    // Where pages are home already that have in them what the last unit says, damage to that unit
-    // is not told from a cut write, and leaves some of it (docs/PROMISES.md, P14).
-    if (part.is_last && sample.name == "journaled") continue;
-    ranges.push_back({part.offset, part.offset + part.bytes, part.is_last});
+    // Damage to the last unit cannot be told from a write that was cut, unless the page journal
+    // says that the unit was durable (docs/PROMISES.md, P14).
+    const bool may_lose = part.is_last && sample.name != "journaled";
+    ranges.push_back({part.offset, part.offset + part.bytes, may_lose});
   }
   if (tier() == Tier::commit) return ranges;
   // The rest of the log, where nothing is, or what an earlier life left.

@@ -25,7 +25,7 @@ struct SampleImage {
   std::vector<ImagePart> parts;
   TreeSnapshot tree;
   // What it holds without the last unit of the log: damage to that unit cannot be told from a write
-  // that was cut.
+  // that was cut. (Of `journaled` it can: the journal says that the unit was durable.)
   TreeSnapshot before_last_unit;
   bool has_units = false;
   std::string dump, dump_before_last_unit;  // both as `fsck.rvmfs --dump-tree --no-times` has them

@@ -134,6 +134,45 @@ TEST_F(FoundLog, WhoseJournalNamesAPageTheClientDoesNotMeanIsRefusedBeforeAnythi
   EXPECT_GT(pages, 1u);
 }
 
+TEST_F(FoundLog, WhoseUnitsAreDamagedAfterPagesWentHomeIsRefusedWhicheverUnitItIs) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  format_and_commit();
+  commit(50'000, "more");
+  commit(100'000, "the last unit");
+  std::vector<std::byte> status(32768);
+  ASSERT_TRUE(device_->read(0, status));
+  const uint64_t units = rvm_->query().log_bytes_used / 4096;
+  ASSERT_EQ(units, 4u);
+  ASSERT_TRUE(rvm_->truncate());
+  kill();
+  // Power was lost before the new status was durable: pages are home, and the log still counts.
+  ASSERT_TRUE(device_->write(0, status));
+  const auto sound = device_->snapshot();
+  constexpr uint64_t kJournal = 32768;
+  const uint64_t records = kJournal + (1 + 32) * 4096;
+  for (uint64_t unit = 0; unit < units; ++unit) {
+    for (const uint64_t at : {0, 8, 24, 33, 41, 63, 64, 100}) {
+      device_ = std::make_shared<MemoryDevice>(sound);
+      std::byte byte{};
+      ASSERT_TRUE(device_->read(records + unit * 4096 + at, {&byte, 1}));
+      byte ^= std::byte{0x20};
+      ASSERT_TRUE(device_->write(records + unit * 4096 + at, {&byte, 1}));
+      SCOPED_TRACE("byte " + std::to_string(at) + " of unit " + std::to_string(unit));
+      must_be_refused(options());
+    }
+  }
+  // It is the journal that tells: without it, the last unit is a torn tail.
+  device_ = std::make_shared<MemoryDevice>(sound);
+  ASSERT_TRUE(device_->write(kJournal, std::vector<std::byte>(4096)));
+  ASSERT_TRUE(device_->write(records + 3 * 4096, std::vector<std::byte>(4096)));
+  EXPECT_TRUE(Rvm::initialize(options()));
+  device_ = std::make_shared<MemoryDevice>(sound);
+  ASSERT_NO_FATAL_FAILURE(open());
+  const auto there = region_->read(100'000, 13);
+  ASSERT_TRUE(there);
+  EXPECT_EQ(std::memcmp(*there, "the last unit", 13), 0);
+}
+
 TEST_F(FoundLog, ThatNamesARegionBehindTheEndOfItsDeviceIsRefused) {
   ASSERT_NO_FATAL_FAILURE(open());
   format_and_commit();

@@ -142,7 +142,9 @@ struct JournalHeader {
   uint64_t generation;
   uint64_t batch;
   uint32_t count;
-  uint32_t reserved[5];
+  uint32_t reserved;
+  uint64_t log_lsn;  // the log before this was durable when the batch was written
+  uint64_t reserved2;
   JournalEntry entries[kJournalPagesMax];
 };
 static_assert(sizeof(JournalHeader) <= 4096);
