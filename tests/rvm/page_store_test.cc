@@ -46,10 +46,11 @@ class PageStoreTest : public ::testing::Test {
         });
   }
 
-  Result<void> write(std::vector<PageImage> pages) { return store_->write(pages, status_); }
+  Result<void> write(std::vector<PageImage> pages) { return store_->write(pages, 0, status_); }
   Result<void> replay_journal() {
     const uint64_t before = store_->pages_written();
-    RVM_TRY(store_->replay_journal(status_));
+    RVM_ASSIGN(const JournalBatch batch, store_->read_journal(status_));
+    RVM_TRY(store_->write_home(batch, status_));
     replayed_ = store_->pages_written() - before;
     return {};
   }
