@@ -192,7 +192,6 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
   if (!RVM_SEEDED_BUG("journal_skipped") && !RVM_SEEDED_BUG("journal_flush_skipped")) {
     RVM_TRY(area_.device().flush());
   }
-  ++flushes_;
   status.journal_batch = header.batch;
 
   std::set<SegmentId> touched;
@@ -244,10 +243,7 @@ Result<void> PageStore::flush_devices(const std::set<SegmentId>& segments) {
   for (const SegmentId segment : segments) {
     if (!devices.empty() && RVM_SEEDED_BUG("other_devices_not_flushed")) break;
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(segment));
-    if (devices.insert(device.get()).second) {
-      RVM_TRY(device->flush());
-      ++flushes_;
-    }
+    if (devices.insert(device.get()).second) RVM_TRY(device->flush());
   }
   return {};
 }

@@ -60,8 +60,8 @@ class PageStore {
   void forget_table(const Geometry& geometry);
 
   // Writes the pages home, in one or more batches. `status`'s journal_batch is advanced (in memory
-  // only). Adds the number of pages written and of flushes. The log before `log_lsn` is durable and
-  // has every byte of the pages; the journal notes it, so that recovery misses units that are gone.
+  // only). The log before `log_lsn` is durable and has every byte of the pages; the journal notes
+  // it, so that recovery misses units that are gone.
   Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status);
 
   // For recovery: the journal's batch, if it is whole and newer than status.journal_batch; and
@@ -72,7 +72,6 @@ class PageStore {
   // A write or flush failed on the way home; only recovery can finish it, no more is written.
   bool home_incomplete() const { return home_incomplete_; }
   uint64_t pages_written() const { return pages_written_; }
-  uint64_t flushes() const { return flushes_; }
 
  private:
   struct HomeWrite {
@@ -100,7 +99,7 @@ class PageStore {
   std::mutex mutex_;  // tables_
   std::map<TableId, TablePtr> tables_;
   std::atomic<bool> home_incomplete_{false};
-  std::atomic<uint64_t> pages_written_{0}, flushes_{0};
+  std::atomic<uint64_t> pages_written_{0};
 };
 
 inline uint64_t table_page_offset(const Geometry& geometry, uint64_t page) {

@@ -60,6 +60,10 @@ TEST(FsSequences, EachOperationIsAtomicWhenEveryTransactionIsForced) {
   check_all_alone(Style::eager);
 }
 
+TEST(FsSequences, EachOperationIsAtomicWhenItsDataAreNotInTheLog) {
+  check_all_alone(Style::unlogged);
+}
+
 TEST(FsSequences, EachOperationIsThereWhileItsPagesMoveHome) {
   check_all_alone(Style::incremental);
 }

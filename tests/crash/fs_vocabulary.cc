@@ -145,7 +145,8 @@ std::vector<Word> contents() {
 }
 
 constexpr char kSyncLetters[] = {'n', 'f', 'd'};
-constexpr const char* kStyleNames[] = {"lazy", "eager", "incremental", "epoch"};
+constexpr const char* kStyleNames[] = {"lazy", "eager", "incremental", "epoch",
+                                       "unlogged"};
 
 }  // namespace
 
@@ -221,7 +222,9 @@ FsStart prepared_volume() {
 
 Played play(const FsStart& start, const Sequence& sequence) {
   rvm::Tuning tuning;
-  if (sequence.style == Style::eager) tuning.spool_bytes_max = 1;
+  const bool unlogged = sequence.style == Style::unlogged;
+  if (sequence.style == Style::eager || unlogged) tuning.spool_bytes_max = 1;
+  if (unlogged) tuning.data_log_bytes_max = 0;
   FsRig rig(start, tuning);
   Played played;
   for (const Step& step : sequence.steps) {

@@ -43,8 +43,9 @@ enum class Style : uint8_t {
   eager,        // every transaction is forced before the next one
   incremental,  // and is then moved home, by pages
   epoch,        // and is then moved home, by reading the log
+  unlogged,     // as eager, and no data travel in the log: in place, they are durable at a flush
 };
-inline constexpr size_t kStyles = 4;
+inline constexpr size_t kStyles = 5;
 
 struct Sequence {
   std::vector<Step> steps;
