@@ -105,11 +105,32 @@ Result<std::string> prepare_mount_point(const std::string& path, bool clear_dead
   return std::string(resolved);
 }
 
+// A process that waits for an answer of its own mount and is killed never ends: it waits for
+// itself, and keeps the descriptor that its end would close. So a child waits, which has no such
+// descriptor. `call` is a system call or two (between fork and exec nothing else is safe), and
+// gives an errno.
+template <typename Call>
+Result<void> in_child(const char* what, const Call& call) {
+  const pid_t child = fork();
+  if (child < 0) return system_error("fork");
+  if (child == 0) {
+    close_range(STDERR_FILENO + 1, ~0U, 0);
+    _exit(call());
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return system_error("waiting for a child");
+  }
+  const int number = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  if (number == 0) return {};
+  return Error{rvm::Errc::io, number, 0, what};
+}
+
 Result<void> unmount(const std::string& mount_point, Detach detach) {
   if (geteuid() != 0) return run_fusermount(mount_point, detach);
   const int flags = UMOUNT_NOFOLLOW | (detach == Detach::yes ? MNT_DETACH : 0);
-  if (umount2(mount_point.c_str(), flags) != 0) return system_error("cannot unmount");
-  return {};
+  return in_child("cannot unmount",
+                  [&] { return umount2(mount_point.c_str(), flags) == 0 ? 0 : errno; });
 }
 
 void raise_readahead(const std::string& mount_point) {
@@ -125,11 +146,11 @@ void raise_readahead(const std::string& mount_point) {
 }
 
 void sync_mount(const std::string& mount_point) {
-  const int fd = open(mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 || syncfs(fd) != 0) {
-    say(Level::warning, "{}: cannot write back shared mappings: {}", mount_point, strerror(errno));
-  }
-  if (fd >= 0) close(fd);
+  const Result<void> synced = in_child("cannot write back shared mappings", [&] {
+    const int fd = open(mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && syncfs(fd) == 0 ? 0 : errno;
+  });
+  if (!synced) say(Level::warning, "{}: {}", mount_point, why(synced.error()));
 }
 
 }  // namespace rvmfs
