@@ -52,21 +52,23 @@ struct Made {
   Inode file = 0, lost = 0, dir = 0;
 };
 
-Made make_volume() {
+rvm::Result<Made> make_volume() {
   Made made;
-  EXPECT_TRUE(format_for_tests(made.device, 16 << 20, 256 * 1024).has_value());
+  RVM_TRY(format_for_tests(made.device, 16 << 20, 256 * 1024));
   MountOptions options;
   options.background = false;
   options.clock = [] { return Time{1'700'000'050, 1}; };
-  auto volume = Volume::open(made.device, options);
-  EXPECT_TRUE(volume.has_value());
-  made.file = (*volume)->mknod(1, "file", S_IFREG | 0644, 0, 0, kUser)->inode;
-  made.dir = (*volume)->mkdir(1, "dir", 0755, kUser)->inode;
-  made.lost = (*volume)->mknod(made.dir, "lost", S_IFREG | 0644, 0, 0, kUser)->inode;
+  RVM_ASSIGN(const auto volume, Volume::open(made.device, options));
+  RVM_ASSIGN(const Attributes file, volume->mknod(1, "file", S_IFREG | 0644, 0, 0, kUser));
+  RVM_ASSIGN(const Attributes dir, volume->mkdir(1, "dir", 0755, kUser));
+  RVM_ASSIGN(const Attributes lost, volume->mknod(dir.inode, "lost", S_IFREG | 0644, 0, 0, kUser));
+  made.file = file.inode;
+  made.dir = dir.inode;
+  made.lost = lost.inode;
   const std::vector<std::byte> data(20'000, std::byte{'d'});
-  EXPECT_TRUE((*volume)->write(made.lost, 0, data).has_value());
-  EXPECT_TRUE((*volume)->setxattr(made.file, "user.x", std::string(3000, 'x'), 0).has_value());
-  EXPECT_TRUE((*volume)->close().has_value());
+  RVM_TRY(volume->write(made.lost, 0, data));
+  RVM_TRY(volume->setxattr(made.file, "user.x", std::string(3000, 'x'), 0));
+  RVM_TRY(volume->close());
   return made;
 }
 
@@ -92,31 +94,29 @@ rvm::Result<void> break_it(RepairSession& session, Transaction& tx, const Made& 
 }
 
 // Killed with changes in the log, with damage of many kinds.
-SparseImage damaged_image() {
-  const Made made = make_volume();
+rvm::Result<SparseImage> damaged_image() {
+  RVM_ASSIGN(const Made made, make_volume());
   {
     NoSink sink;
     const fsck::CheckOptions options;
     fsck::CheckState state(*made.device, options, sink);
     fsck::run_checks(state);
-    auto session = RepairSession::open(made.device, state);
-    EXPECT_TRUE(session.has_value());
-    Transaction tx = (*session)->begin();
-    EXPECT_TRUE(break_it(**session, tx, made).has_value());
-    EXPECT_TRUE((*session)->commit(tx).has_value());
-    EXPECT_TRUE((*session)->close().has_value());
+    RVM_ASSIGN(const auto session, RepairSession::open(made.device, state));
+    Transaction tx = session->begin();
+    RVM_TRY(break_it(*session, tx, made));
+    RVM_TRY(session->commit(tx));
+    RVM_TRY(session->close());
   }
   MountOptions options;
   options.background = false;
-  auto volume = Volume::open(made.device, options);
-  EXPECT_TRUE(volume.has_value());
+  RVM_ASSIGN(const auto volume, Volume::open(made.device, options));
   AttributeChange change;
   change.valid = AttributeChange::mode_bit;
   change.mode = 0640;
-  EXPECT_TRUE((*volume)->setattr(made.dir, change).has_value());
-  EXPECT_TRUE((*volume)->sync().has_value());
-  (*volume)->abandon();
-  EXPECT_TRUE(made.device->write(format::kSuperblockCopyOffset + 9, std::vector(1, std::byte{1})));
+  RVM_TRY(volume->setattr(made.dir, change));
+  RVM_TRY(volume->sync());
+  volume->abandon();
+  RVM_TRY(made.device->write(format::kSuperblockCopyOffset + 9, std::vector(1, std::byte{1})));
   return made.device->snapshot();
 }
 
@@ -184,7 +184,9 @@ std::string repair_with_fault(const SparseImage& image, const std::string& repai
 }
 
 TEST(FaultScripts, ARepairThatIsCutIsFinishedByTheNext) {
-  const SparseImage image = damaged_image();
+  const auto made = damaged_image();
+  ASSERT_TRUE(made.has_value()) << "no image: " << explain(made.error());
+  const SparseImage& image = *made;
   const auto whole = std::make_shared<MemoryDevice>(image);
   const FsckRun run = run_fsck_on(whole, {"-y", "-f"});
   ASSERT_EQ(run.code, fsck::kExitCorrected) << run.text;
@@ -211,7 +213,9 @@ TEST(FaultScripts, ARepairThatIsCutIsFinishedByTheNext) {
 // Also where a second copy makes up for what could not be read.
 TEST(FaultScripts, ACheckThatCannotReadEverythingSaysSo) {
   {
-    const SparseImage image = make_volume().device->snapshot();
+    const auto made = make_volume();
+    ASSERT_TRUE(made.has_value()) << "no image: " << explain(made.error());
+    const SparseImage image = made->device->snapshot();
     FaultDevice counting(std::make_shared<MemoryDevice>(image));
     fsck::FindingList before;
     ASSERT_EQ(fsck::check_image(counting, {}, before).clean(), true);
