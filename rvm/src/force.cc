@@ -252,6 +252,7 @@ Result<void> Rvm::Impl::prepare_log(uint64_t bytes) {
     const std::lock_guard lock(mutex);
     free_end += head_lsn;
   }
+  if (RVM_SEEDED_BUG("room_one_block_short")) free_end += log->block_bytes();
   const uint64_t begin = std::max(prepared_lsn, tail.lsn);
   const uint64_t end = std::min(round_down(tail.lsn + bytes + kAhead, kPageBytes), free_end);
   const Result<void> prepared = log->prepare(begin, end - begin);
