@@ -21,9 +21,13 @@ namespace {
 constexpr auto kWatchInterval = std::chrono::milliseconds(2);
 constexpr int kLooksUntilFreed = 5;
 constexpr int kQuietIntervals = 25;  // then the watcher sleeps
-constexpr auto kPauseMin = std::chrono::milliseconds(20);
-constexpr auto kPauseMax = std::chrono::milliseconds(1000);
-constexpr auto kPauseForgotten = std::chrono::seconds(5);
+constexpr auto kPauseMin = std::chrono::milliseconds(50);
+constexpr auto kPauseMax = std::chrono::seconds(30);
+constexpr int kPauseFactor = 4;
+constexpr auto kPauseForgotten = std::chrono::minutes(1);
+// The shortest there is. A thread of the idle class that waits for its turn among busy ones waits
+// for as long as they take to run for about 300 times its slice.
+constexpr uint64_t kSliceNanoseconds = 100'000;
 
 void futex_wait(std::atomic<uint32_t>& word, uint32_t while_it_is) {
   syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, while_it_is, nullptr, nullptr, 0);
@@ -40,7 +44,22 @@ bool bind_to(int cpu) {
   return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
+// The system's header for it does not go together with sched.h. See sched_setattr(2).
+struct SchedulingAttributes {
+  uint32_t size = sizeof(SchedulingAttributes), policy = 0;
+  uint64_t flags = 0;
+  int32_t nice = 0;
+  uint32_t priority = 0;
+  uint64_t runtime = 0, deadline = 0, period = 0;
+};
+static_assert(sizeof(SchedulingAttributes) == 48);
+
 bool enter_idle_class() {
+  SchedulingAttributes slice;
+  slice.policy = SCHED_OTHER;
+  slice.runtime = kSliceNanoseconds;
+  // Kernels before 6.12 know no such thing; and it stays as it is if we are of the class already.
+  syscall(SYS_sched_setattr, 0, &slice, 0);
   const sched_param parameters{};
   return sched_setscheduler(0, SCHED_IDLE, &parameters) == 0;
 }
@@ -92,8 +111,10 @@ struct ReplyLanes::Lane {
   std::atomic<bool> usable{false};  // bound, and of the idle class
   std::atomic<bool> freed{false};   // from the idle class by the watcher; the lane goes back to it
   std::atomic<bool> stopping{false};
+  // The thread looks at nothing of ours any more. It is detached: to wait for it would be to wait
+  // for its CPU.
+  std::atomic<bool> ended{false};
   std::atomic<pid_t> id{0};  // of the thread
-  std::thread thread;
 };
 
 ReplyLanes::ReplyLanes() : pause_(kPauseMin) {}
@@ -137,37 +158,47 @@ void ReplyLanes::wake(Lane& lane) {
 ReplyLanes::Lane* ReplyLanes::lane_of(int cpu) {
   if (cpu < 0 || cpu >= kCpus) return nullptr;
   Lane* const lane = lanes_[static_cast<size_t>(cpu)].load(std::memory_order_acquire);
-  return lane != nullptr ? lane : make_lane(cpu);
+  return lane != nullptr && !lane->ended ? lane : make_lane(cpu);
 }
 
 ReplyLanes::Lane* ReplyLanes::make_lane(int cpu) {
   const std::lock_guard lock(make_mutex_);
   std::atomic<Lane*>& place = lanes_[static_cast<size_t>(cpu)];
-  if (place != nullptr || stopping_) return place;
-  auto lane = std::make_unique<Lane>(cpu);
+  if (stopping_ || (place != nullptr && !place.load()->ended)) return place;
+  std::unique_ptr<Lane> made(place == nullptr ? new Lane(cpu) : nullptr);
+  Lane* const lane = made ? made.get() : place.load();
   try {
     if (!watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
-    lane->thread = std::thread([inside = lane.get()] { run(*inside); });
+    lane->ended = false;
+    std::thread([this, lane] { run(*lane); }).detach();
   } catch (const std::system_error&) {
-    return nullptr;  // the worker sends; the next reply tries again
+    lane->ended = true;  // the worker sends; the next reply tries again
+    return made ? nullptr : lane;
   }
-  place = lane.get();
-  return lane.release();
+  if (made) place = made.release();
+  return lane;
 }
 
+// A lane that others keep from its CPU ends as soon as it gets there: threads of the idle class
+// would keep a process that is killed from ending, and its image locked.
 void ReplyLanes::run(Lane& lane) {
   lane.id = gettid();
   lane.usable = bind_to(lane.cpu) && enter_idle_class();
-  while (true) {
+  while (!closed()) {
     const uint32_t signal = lane.signal;
     const bool sent = send_ready(lane);
     if (lane.freed.exchange(false)) lane.usable = bind_to(lane.cpu) && enter_idle_class();
     if (sent) continue;
-    if (lane.stopping) return;
+    if (lane.stopping) break;
     lane.asleep = true;
     futex_wait(lane.signal, signal);
     lane.asleep = false;
   }
+  // What comes in here yet is for the watcher.
+  lane.usable = false;
+  send_ready(lane);
+  lane.id = 0;
+  lane.ended = true;
 }
 
 // Returns whether there was anything to do.
@@ -225,7 +256,7 @@ bool ReplyLanes::look_at(Lane& lane, Slot& slot) {
   if (slot.looks == 1) rescue(lane, slot);
   // If the lane lost its CPU inside of its own write, it may have been just before it woke the
   // program up. Usually it was just after it.
-  if (slot.looks == kLooksUntilFreed && !lane.freed.exchange(true)) {
+  if (slot.looks == kLooksUntilFreed && lane.id != 0 && !lane.freed.exchange(true)) {
     free_from_idle_class(lane.id, lane.cpu);
   }
   return slot.looks <= kLooksUntilFreed;
@@ -242,9 +273,12 @@ void ReplyLanes::rescue(Lane& lane, Slot& slot) {
   ++rescues_;
   const auto now = Clock::now();
   const bool is_new = now - rescued_ > kPauseForgotten;
-  pause_ = is_new ? kPauseMin : std::min<Clock::duration>(pause_ * 2, kPauseMax);
+  pause_ = is_new ? kPauseMin : std::min<Clock::duration>(pause_ * kPauseFactor, kPauseMax);
   rescued_ = now;
   closed_until_ = (now + pause_).time_since_epoch().count();
+  for (const std::atomic<Lane*>& place : lanes_) {
+    if (Lane* const other = place) wake(*other);  // to end
+  }
 }
 
 void ReplyLanes::stop() {
@@ -260,7 +294,7 @@ void ReplyLanes::stop() {
     lane->stopping = true;
     if (lane->id != 0) free_from_idle_class(lane->id, lane->cpu);
     wake(*lane);
-    lane->thread.join();
+    while (!lane->ended) std::this_thread::sleep_for(kWatchInterval);
   }
 }
 

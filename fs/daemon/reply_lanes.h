@@ -65,7 +65,7 @@ class ReplyLanes {
 
   Lane* lane_of(int cpu);
   Lane* make_lane(int cpu);
-  static void run(Lane& lane);
+  void run(Lane& lane);
   static bool send_ready(Lane& lane);
   static void wake(Lane& lane);
   void watch();
