@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -29,6 +30,8 @@ using format::OwnerRecord;
 
 // So many intervals without a sign of life, and a holder on another host counts as dead.
 constexpr uint32_t kHeartbeatsWatched = 3;
+constexpr auto kPatienceWithDying = std::chrono::seconds(30);
+constexpr auto kPatienceWithNobody = std::chrono::milliseconds(500);
 
 uint64_t hash_of(OwnerRecord record) {
   record.hash = 0;
@@ -92,6 +95,18 @@ std::string describe_holder(const std::string& image, uint64_t volume_offset) {
   localtime_r(&since, &local);
   return fmt::format("process {} on host {} since {:%Y-%m-%d %H:%M:%S}", record->pid,
                      text_of(record->host), local);
+}
+
+std::chrono::milliseconds patience_with_holder(const std::string& image, uint64_t volume_offset) {
+  const std::optional<OwnerRecord> record = read_record(image, volume_offset);
+  if (!record || record->pid == 0) return kPatienceWithNobody;
+  if (text_of(record->boot_id) != boot_id()) return {};
+  // The first thread of a process that was killed ends before the others.
+  std::ifstream status(fmt::format("/proc/{}/status", record->pid));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("State:") && line.find("zombie") != line.npos) return kPatienceWithDying;
+  }
+  return {};
 }
 
 Result<void> check_other_hosts(const std::string& image, uint64_t volume_offset,

@@ -6,6 +6,7 @@
 // is compared: what counts is that the record changes.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "rvm/device.h"
@@ -17,6 +18,10 @@ namespace rvmfs {
 // "process 1234 on host h since 2026-01-31 12:00:00", or what else can be said about an image that
 // is locked by somebody. Opens the image without a lock.
 std::string describe_holder(const std::string& image, uint64_t volume_offset);
+
+// How long it is worth waiting for the holder to let go: it was killed and is not gone yet (on a
+// busy machine that may take seconds), or it has taken its name out already. Zero if neither.
+std::chrono::milliseconds patience_with_holder(const std::string& image, uint64_t volume_offset);
 
 // Nobody on this host has it mounted: the lock says so. If the record names a process on another
 // host, where the lock may not reach, watches for some heartbeats whether it is alive. Errors: busy

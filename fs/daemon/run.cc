@@ -14,6 +14,7 @@
 #include <iostream>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "fs/daemon/daemonize.h"
@@ -29,6 +30,7 @@ namespace rvmfs {
 namespace {
 
 constexpr int kFailure = 1;
+constexpr auto kBusyInterval = std::chrono::milliseconds(20);
 constexpr int kPatienceMilliseconds = 1000;
 
 void tell_recovery(const rvm::RecoveryReport& report, std::chrono::steady_clock::duration took) {
@@ -46,7 +48,14 @@ class Mount {
 
   // Says by itself what went wrong.
   bool open() {
-    const Result<void> opened = open_volume();
+    Result<void> opened = open_volume();
+    const auto begin = std::chrono::steady_clock::now();
+    while (!opened && opened.error() == rvm::Errc::busy &&
+           std::chrono::steady_clock::now() - begin <
+               patience_with_holder(options_.image, options_.offset)) {
+      std::this_thread::sleep_for(kBusyInterval);
+      opened = open_volume();
+    }
     if (opened) return true;
     complain_about_image(options_, opened.error());
     return false;
