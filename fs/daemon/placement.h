@@ -6,10 +6,9 @@
 // other one on an idle CPU is what the scheduler does, and it costs more than the work
 // (reply_lanes.h). So workers are bound to the CPU at which requests come from, as far as samples
 // show, and follow when the program moves. They are left to the scheduler where that is better:
-//   - requests overlap with others that wait for a device (several programs that fsync,
-//   read-ahead):
-//     more than one CPU is of use then;
-//   - replies got stuck in a lane: other work wants that CPU.
+// requests overlap with others that wait for a device (several programs that fsync, read-ahead),
+// for then more than one CPU is of use; and replies got stuck in a lane, for then other work wants
+// that CPU.
 //
 // Thread rules: any worker. Figures are approximate under races; nothing depends on them but speed.
 #pragma once

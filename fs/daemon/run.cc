@@ -53,6 +53,7 @@ class Mount {
     while (!opened && opened.error() == rvm::Errc::busy &&
            std::chrono::steady_clock::now() - begin <
                patience_with_holder(options_.image, options_.offset)) {
+      claim_.release();  // a block device can be claimed once, by ourselves too
       std::this_thread::sleep_for(kBusyInterval);
       opened = open_volume();
     }
