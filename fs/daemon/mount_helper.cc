@@ -29,6 +29,7 @@
 #include "fs/daemon/mount_point.h"
 #include "fs/daemon/mount_table.h"
 #include "fs/daemon/run.h"
+#include "fs/daemon/utab.h"
 #include "fs/daemon/volume_name.h"
 
 namespace rvmfs {
@@ -107,11 +108,14 @@ int bind(const MountEntry& entry, const std::string& point,
   if (mount(entry.point.c_str(), point.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return failed(point);
   }
-  if (flags == had) return 0;
-  if (mount(nullptr, point.c_str(), nullptr, MS_BIND | MS_REMOUNT | flags, nullptr) == 0) return 0;
-  const int status = failed(point);
-  umount2(point.c_str(), UMOUNT_NOFOLLOW);
-  return status;
+  const unsigned long again = MS_BIND | MS_REMOUNT | flags;
+  if (flags != had && mount(nullptr, point.c_str(), nullptr, again, nullptr) != 0) {
+    const int status = failed(point);
+    umount2(point.c_str(), UMOUNT_NOFOLLOW);
+    return status;
+  }
+  enter_in_utab(entry.source, point);
+  return 0;
 }
 
 // Mounts what is mounted elsewhere. Nothing: it is not.

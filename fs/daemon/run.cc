@@ -25,6 +25,7 @@
 #include "fs/daemon/session.h"
 #include "fs/daemon/signals.h"
 #include "fs/daemon/size_text.h"
+#include "fs/daemon/utab.h"
 
 namespace rvmfs {
 namespace {
@@ -77,6 +78,7 @@ class Mount {
   // Everything durable, and the image free for others.
   bool close() {
     close_volume();
+    if (in_utab_) remove_from_utab(options_.mount_point);
     volume_.reset();
     device_.reset();
     return closed_well_;
@@ -174,7 +176,7 @@ class Mount {
     while (!session.ended()) {
       wait(session, signals, beat());
       if (session.ready() && !announced) {
-        if (!is_descriptor(options_.mount_point)) raise_readahead(options_.mount_point);
+        greet();
         background.detach();
         announced = true;
       }
@@ -189,6 +191,14 @@ class Mount {
     if (session.ready()) return background.detach(), true;
     say(Level::error, "{}: the mount never answered", options_.mount_point);
     return false;
+  }
+
+  // The mount answers: what others may want to know of it before they are told.
+  void greet() {
+    if (is_descriptor(options_.mount_point)) return;
+    raise_readahead(options_.mount_point);
+    enter_in_utab(options_.source, options_.mount_point);
+    in_utab_ = true;
   }
 
   static void wait(const Session& session, const SignalEvents& signals, int milliseconds) {
@@ -226,6 +236,7 @@ class Mount {
   std::mutex closing_;  // a request of the kernel may close the volume (on_destroy)
   bool closed_ = false;
   bool closed_well_ = false;
+  bool in_utab_ = false;
   std::optional<MountState> state_;
 };
 

@@ -21,6 +21,7 @@
 #include "fs/daemon/mount_helper.h"
 #include "fs/daemon/mount_point.h"
 #include "fs/daemon/mount_table.h"
+#include "fs/daemon/utab.h"
 
 namespace rvmfs {
 namespace {
@@ -109,6 +110,7 @@ int run_umount_helper(int argc, char** argv) {
     say(Level::error, "{}: {}", entry->point, why(gone.error()));
     return kHelperFailure;
   }
+  remove_from_utab(entry->point);
   wait_until_released(*entry);
   if (call.verbose) say(Level::notice, "{} unmounted", entry->point);
   return 0;

@@ -68,6 +68,64 @@ done
 )sh");
 }
 
+TEST_F(Helpers, umount_of_the_system_returns_when_the_image_is_released_too) {
+  expect_installed(R"sh(
+mkfs.rvmfs -q $image 1G
+for how in "mount -t rvmfs" "mount -t fuse.rvmfs" "rvmfs" "rvmfs"; do
+  $how -o commit=0 $image $mnt
+  head -c 20000000 /dev/zero >$mnt/file
+  umount $mnt          # an absolute path, by root: util-linux would not look at the type
+  fsck.rvmfs -f $image # refuses an image in use
+  ! grep -q " $mnt " /proc/self/mounts
+  test ! -s $LIBMOUNT_UTAB
+done
+# Of a bind mount of the first one it returns at once, and of the last one when all is over.
+mount -t rvmfs -o commit=0 $image $mnt
+mount -t rvmfs $image second
+head -c 20000000 /dev/zero >second/file
+umount $mnt
+test -e second/file
+umount $PWD/second
+fsck.rvmfs -f $image
+test ! -s $LIBMOUNT_UTAB
+)sh");
+}
+
+TEST_F(Helpers, what_a_killed_daemon_left_in_the_table_of_umount_does_no_harm) {
+  expect_installed(R"sh(
+mkfs.rvmfs -q $image 1G
+for i in 1 2 3; do
+  rvmfs -f $image $mnt &
+  until grep -q "TARGET=$mnt " $LIBMOUNT_UTAB && mountpoint -q $mnt; do sleep 0.05; done
+  kill -9 $!
+  wait $! || true
+  LIBMOUNT_UTAB=/dev/null umount -i $mnt   # by somebody who does not know of the table
+done
+test $(grep -c "TARGET=$mnt " $LIBMOUNT_UTAB) = 1
+# Another filesystem at the same place.
+mount -t tmpfs other $mnt
+umount $mnt
+! grep -q " $mnt " /proc/self/mounts
+# And ours once more, ended by a signal.
+rvmfs -f $image $mnt &
+until mountpoint -q $mnt; do sleep 0.05; done
+kill $!
+wait $!
+test ! -s $LIBMOUNT_UTAB
+)sh");
+}
+
+TEST_F(Helpers, mounting_and_unmounting_work_where_the_table_of_umount_cannot_be_written) {
+  expect_installed(R"sh(
+mkfs.rvmfs -q $image 1G
+export LIBMOUNT_UTAB=/proc/none/utab
+mount -t rvmfs $image $mnt
+touch $mnt/file
+umount.rvmfs $mnt
+fsck.rvmfs -f $image
+)sh");
+}
+
 TEST_F(Helpers, a_second_mount_of_the_image_is_the_same_mount_again) {
   expect_installed(R"sh(
 mkfs.rvmfs -q $image 1G

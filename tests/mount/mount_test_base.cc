@@ -29,6 +29,8 @@ void MountTest::SetUp() {
   ASSERT_EQ(stat("/dev/fuse", &status), 0)
       << "/dev/fuse is missing (" << strerror(errno)
       << "): the tests on real mounts need a kernel with FUSE and the right to mount";
+  // What libmount notes of mounts; not among the host's own.
+  ASSERT_EQ(setenv("LIBMOUNT_UTAB", folder_.file("utab").c_str(), 1), 0);
   ASSERT_CALL_OK(mkdir(mount_point_.c_str(), 0755));
 }
 
