@@ -10,8 +10,8 @@
 
 namespace rvmfs {
 
-// `uid`: who asks.
-Result<void> set_attribute(MountState& state, uint32_t uid, Inode inode, std::string_view name,
+// For the requester (requester.h).
+Result<void> set_attribute(MountState& state, Inode inode, std::string_view name,
                            std::string_view value, int flags, bool kill_sgid);
 
 }  // namespace rvmfs

@@ -5,42 +5,53 @@
 
 #include <linux/fuse.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
 
+#include "fs/daemon/fuse_protocol.h"
+
 namespace rvmfs {
 namespace {
 
-// Flags by the numbers of the kernel's protocol, which is what `offered_` holds. Written out
-// because the distribution's headers are older than its kernels. Zero: not a matter of a flag.
+// Flags by the numbers of the kernel's protocol, which is what `offered_` holds. Zero: not a matter
+// of a flag.
 struct FeatureRow {
   Feature feature;
   std::string_view name;
   uint64_t kernel_flag;
   unsigned libfuse_flag;  // to want; 0: none, or not by libfuse
+  uint64_t reply_flag;    // to put into libfuse's reply
 };
 
-constexpr uint64_t kKillprivV2 = 1ULL << 28;
-constexpr uint64_t kSetxattrExt = 1ULL << 29;
 constexpr uint32_t kMaxBackground = 64;
 constexpr uint32_t kCongestionThreshold = 48;
 
+using namespace protocol;  // NOLINT(google-build-using-namespace): for this table
+
 constexpr std::array kFeatures = {
-    FeatureRow{Feature::killpriv_v2, "killpriv_v2", kKillprivV2, 0},
-    FeatureRow{Feature::no_open, "no_open", 1ULL << 17, 0},
-    FeatureRow{Feature::no_opendir, "no_opendir", 1ULL << 24, 0},
-    FeatureRow{Feature::no_create, "no_create", 1ULL << 17, 0},
-    FeatureRow{Feature::readdirplus, "readdirplus", 1ULL << 13, FUSE_CAP_READDIRPLUS},
-    FeatureRow{Feature::readdirplus_always, "readdirplus_always", 1ULL << 13, 0},
-    FeatureRow{Feature::parallel_dirops, "parallel_dirops", 1ULL << 18, FUSE_CAP_PARALLEL_DIROPS},
-    FeatureRow{Feature::export_support, "export_support", 1ULL << 4, FUSE_CAP_EXPORT_SUPPORT},
-    FeatureRow{Feature::cache_symlinks, "cache_symlinks", 1ULL << 23, FUSE_CAP_CACHE_SYMLINKS},
-    FeatureRow{Feature::tmpfile, "tmpfile", 0, 0},
-    FeatureRow{Feature::statx, "statx", 0, 0},
-    FeatureRow{Feature::acl, "acl", 1ULL << 20, FUSE_CAP_POSIX_ACL},
-    FeatureRow{Feature::setxattr_ext, "setxattr_ext", kSetxattrExt, 0},
-    FeatureRow{Feature::fuseblk, "fuseblk", 0, 0},
+    FeatureRow{Feature::killpriv_v2, "killpriv_v2", kKillprivV2, 0, kKillprivV2},
+    FeatureRow{Feature::no_open, "no_open", kNoOpenSupport, 0, 0},
+    FeatureRow{Feature::no_opendir, "no_opendir", kNoOpendirSupport, 0, 0},
+    FeatureRow{Feature::no_create, "no_create", kNoOpenSupport, 0, 0},
+    FeatureRow{Feature::readdirplus, "readdirplus", kReaddirplus, FUSE_CAP_READDIRPLUS, 0},
+    FeatureRow{Feature::readdirplus_always, "readdirplus_always", kReaddirplus, 0, 0},
+    FeatureRow{Feature::parallel_dirops, "parallel_dirops", kParallelDirops,
+               FUSE_CAP_PARALLEL_DIROPS, 0},
+    FeatureRow{Feature::export_support, "export_support", kExportSupport, FUSE_CAP_EXPORT_SUPPORT,
+               0},
+    FeatureRow{Feature::cache_symlinks, "cache_symlinks", kCacheSymlinks, FUSE_CAP_CACHE_SYMLINKS,
+               0},
+    FeatureRow{Feature::tmpfile, "tmpfile", 0, 0, 0},
+    FeatureRow{Feature::statx, "statx", 0, 0, 0},
+    FeatureRow{Feature::copy_range_64, "copy_range_64", 0, 0, 0},
+    FeatureRow{Feature::acl, "acl", kPosixAcl, FUSE_CAP_POSIX_ACL, 0},
+    FeatureRow{Feature::setxattr_ext, "setxattr_ext", kSetxattrExt, 0, kSetxattrExt},
+    FeatureRow{Feature::direct_io_mmap, "direct_io_mmap", kDirectIoAllowMmap, 0,
+               kDirectIoAllowMmap},
+    FeatureRow{Feature::idmap, "idmap", kAllowIdmap, 0, kAllowIdmap},
+    FeatureRow{Feature::fuseblk, "fuseblk", 0, 0, 0},
 };
 
 }  // namespace
@@ -62,21 +73,16 @@ std::string feature_names() {
 }
 
 void InitFlags::see_request(std::span<const std::byte> request) {
-  // fuse_in_header, then fuse_init_in: major, minor, max_readahead, flags and, from 7.36 on,
-  // flags2.
-  constexpr size_t kFlags = sizeof(fuse_in_header) + 12;
-  constexpr size_t kFlags2 = kFlags + 4;
-  if (request.size() < kFlags + sizeof(uint32_t)) return;
   fuse_in_header header{};
+  InitIn in{};
+  if (request.size() < sizeof header + offsetof(InitIn, flags2))
+    return;  // without flags2 it may be
   memcpy(&header, request.data(), sizeof header);
-  uint32_t low = 0;
-  uint32_t high = 0;
-  memcpy(&low, request.data() + kFlags, sizeof low);
-  if (request.size() >= kFlags2 + sizeof high) {
-    memcpy(&high, request.data() + kFlags2, sizeof high);
-  }
+  request = request.subspan(sizeof header);
+  memcpy(&in, request.data(), std::min(request.size(), sizeof in));
   unique_ = header.unique;
-  offered_ = low | static_cast<uint64_t>(high) << 32;
+  offered_ = in.flags;
+  if ((offered_ & kInitExt) != 0) offered_ |= static_cast<uint64_t>(in.flags2) << 32;
   seen_ = true;
 }
 
@@ -96,6 +102,10 @@ void InitFlags::choose(fuse_conn_info& connection) const {
   //   AUTO_INVAL_DATA   would drop cached pages when our own writes change the times
   //   locks             the kernel does them locally and right
   //   WRITEBACK_CACHE   more messages for small files
+  //   SECURITY_CTX, CREATE_SUPP_GROUP   for daemons that check or label by themselves
+  //   HAS_EXPIRE_ONLY   we never make the kernel forget names
+  //   REQUEST_TIMEOUT   would end a mount whose host is slow
+  // PASSTHROUGH, SUBMOUNTS, INODE_DAX and MAP_ALIGNMENT are for filesystems of another kind.
   const unsigned always = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_IOCTL_DIR;
   connection.want = always & connection.capable;
   for (const FeatureRow& row : kFeatures) {
@@ -112,14 +122,30 @@ void InitFlags::choose(fuse_conn_info& connection) const {
   connection.congestion_threshold = kCongestionThreshold;
 }
 
+uint64_t InitFlags::added_to_reply() const {
+  uint64_t flags = 0;
+  for (const FeatureRow& row : kFeatures) {
+    if (enabled(row.feature)) flags |= row.reply_flag;
+  }
+  // Without it the kernel would make file handles that lead nowhere once an inode is not cached.
+  if (!enabled(Feature::export_support)) flags |= offered_ & kNoExportSupport;
+  return flags;
+}
+
 void InitFlags::edit_reply(std::span<std::byte> body) const {
-  if (body.size() < offsetof(fuse_init_out, flags) + sizeof(uint32_t)) return;
-  uint32_t flags = 0;
-  std::byte* const place = body.data() + offsetof(fuse_init_out, flags);
-  memcpy(&flags, place, sizeof flags);
-  if (enabled(Feature::killpriv_v2)) flags |= static_cast<uint32_t>(kKillprivV2);
-  if (enabled(Feature::setxattr_ext)) flags |= static_cast<uint32_t>(kSetxattrExt);
-  memcpy(place, &flags, sizeof flags);
+  InitOut reply{};
+  if (body.size() < offsetof(InitOut, max_background)) return;
+  const size_t bytes = std::min(body.size(), sizeof reply);
+  memcpy(&reply, body.data(), bytes);
+  uint64_t flags = added_to_reply();
+  if (bytes < offsetof(InitOut, rest)) flags &= UINT32_MAX;
+  if (flags > UINT32_MAX) {
+    flags |= kInitExt;
+    reply.minor = std::max(reply.minor, kMinorOfFlags2);
+  }
+  reply.flags |= static_cast<uint32_t>(flags);
+  reply.flags2 |= static_cast<uint32_t>(flags >> 32);
+  memcpy(body.data(), &reply, bytes);
 }
 
 }  // namespace rvmfs

@@ -30,11 +30,14 @@ enum class Feature : uint8_t {
   parallel_dirops,
   export_support,  // file handles (NFS, open_by_handle_at)
   cache_symlinks,
-  tmpfile,       // O_TMPFILE
-  statx,         // birth times
-  acl,           // POSIX ACLs, enforced by the kernel
-  setxattr_ext,  // an ACL that is set by a stranger to the group takes setgid away
-  fuseblk,       // block devices are mounted as such, by root (not a matter of FUSE_INIT)
+  tmpfile,         // O_TMPFILE
+  statx,           // birth times
+  copy_range_64,   // copy_file_range with lengths of 64 bits
+  acl,             // POSIX ACLs, enforced by the kernel
+  setxattr_ext,    // an ACL that is set by a stranger to the group takes setgid away
+  direct_io_mmap,  // mappings of files that bypass the cache (none of ours has to)
+  idmap,           // idmapped mounts of the volume
+  fuseblk,         // block devices are mounted as such, by root (not a matter of FUSE_INIT)
 };
 
 class FeatureSet {
@@ -66,6 +69,8 @@ class InitFlags {
   bool enabled(Feature feature) const;
 
  private:
+  uint64_t added_to_reply() const;
+
   FeatureSet disabled_;
   bool seen_ = false;
   uint64_t unique_ = 0;

@@ -9,6 +9,7 @@
 
 #include "fs/daemon/raw_request.h"
 #include "fs/daemon/reply.h"
+#include "fs/daemon/requester.h"
 
 namespace rvmfs {
 namespace {
@@ -27,10 +28,6 @@ std::byte* read_buffer() {
       static_cast<std::byte*>(aligned_alloc(kPageBytes, kReadBytesMax)));
   return buffer.get();
 }
-
-// The kernel tells with writes whether setuid and setgid have to go; with other changes of the
-// contents it leaves that to us.
-bool is_unprivileged(fuse_req_t request) { return fuse_req_ctx(request)->uid != 0; }
 
 // Where the kernel can do it, files are opened without a message; else there is nothing to do.
 void open(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
@@ -76,9 +73,10 @@ void fsync(fuse_req_t request, fuse_ino_t inode, int data_only, fuse_file_info*)
 
 void fallocate(fuse_req_t request, fuse_ino_t inode, int mode, off_t offset, off_t length,
                fuse_file_info*) {
-  reply_result(request, volume_of(request).fallocate(inode, mode, static_cast<uint64_t>(offset),
-                                                     static_cast<uint64_t>(length),
-                                                     is_unprivileged(request)));
+  Volume& volume = volume_of(request);
+  reply_result(request, volume.fallocate(inode, mode, static_cast<uint64_t>(offset),
+                                         static_cast<uint64_t>(length),
+                                         requester_takes_suid_away(volume, inode)));
 }
 
 void lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence, fuse_file_info*) {
@@ -94,9 +92,10 @@ void lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence, fuse_
 
 void copy_file_range(fuse_req_t request, fuse_ino_t in, off_t in_offset, fuse_file_info*,
                      fuse_ino_t out, off_t out_offset, fuse_file_info*, size_t length, int) {
-  const Result<uint64_t> copied = volume_of(request).copy_file_range(
+  Volume& volume = volume_of(request);
+  const Result<uint64_t> copied = volume.copy_file_range(
       in, static_cast<uint64_t>(in_offset), out, static_cast<uint64_t>(out_offset),
-      std::min<uint64_t>(length, kCopyBytesMax), is_unprivileged(request));
+      std::min<uint64_t>(length, kCopyBytesMax), requester_takes_suid_away(volume, out));
   if (!copied) return reply_error(request, copied.error());
   fuse_reply_write(request, *copied);
 }

@@ -4,7 +4,6 @@
 // who may change flags. An unknown ioctl is ENOTTY, as everywhere; programs take other answers for
 // failures.
 #include <linux/fs.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -15,6 +14,7 @@
 
 #include "fs/daemon/messages.h"
 #include "fs/daemon/reply.h"
+#include "fs/daemon/requester.h"
 
 namespace rvmfs {
 namespace {
@@ -116,10 +116,9 @@ void get_label(const Ioctl& call) {
   call.reply(label);
 }
 
-// Root, and who mounted the volume. Says no by itself.
+// Says no by itself.
 bool may_administer(const Ioctl& call) {
-  const uid_t uid = fuse_req_ctx(call.request)->uid;
-  if (uid == 0 || uid == getuid()) return true;
+  if (requester_may_administer()) return true;
   fuse_reply_err(call.request, EPERM);
   return false;
 }

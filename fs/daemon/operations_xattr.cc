@@ -7,13 +7,13 @@
 // Of the system namespace, ACLs are taken if the kernel enforces them: storing what nobody enforces
 // would be a lie.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <string_view>
 
 #include "fs/daemon/attribute_names.h"
 #include "fs/daemon/reply.h"
+#include "fs/daemon/requester.h"
 #include "fs/daemon/size_text.h"
 #include "fs/daemon/volume_name.h"
 
@@ -41,15 +41,13 @@ bool is_refused(const MountState& state, std::string_view name) {
   return name.starts_with(kSystemPrefix) || name.starts_with(kOwnPrefix);  // of the root, above
 }
 
-bool may_administer(uint32_t uid) { return uid == 0 || uid == getuid(); }
-
 Result<std::string> size_text(Volume& volume) {
   RVM_ASSIGN(const VolumeStatus status, volume.statfs());
   return fmt::format("{}", status.blocks_total * format::kBlockBytes);
 }
 
-Result<void> grow(MountState& state, uint32_t uid, std::string_view value) {
-  if (!may_administer(uid)) return fs_error(FsErrc::not_permitted, "growing the volume");
+Result<void> grow(MountState& state, std::string_view value) {
+  if (!requester_may_administer()) return fs_error(FsErrc::not_permitted, "growing the volume");
   while (!value.empty() && (value.back() == '\n' || value.back() == '\0')) value.remove_suffix(1);
   const auto bytes = parse_size(value);
   if (!bytes) return fs_error(FsErrc::bad_argument, "not a size");
@@ -81,9 +79,7 @@ void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t siz
 
 void setxattr(fuse_req_t request, fuse_ino_t inode, const char* name, const char* value,
               size_t size, int flags) {
-  const uint32_t uid = fuse_req_ctx(request)->uid;
-  reply_result(request,
-               set_attribute(state_of(request), uid, inode, name, {value, size}, flags, false));
+  reply_result(request, set_attribute(state_of(request), inode, name, {value, size}, flags, false));
 }
 
 void removexattr(fuse_req_t request, fuse_ino_t inode, const char* name) {
@@ -100,9 +96,9 @@ void listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
 
 }  // namespace
 
-Result<void> set_attribute(MountState& state, uint32_t uid, Inode inode, std::string_view name,
+Result<void> set_attribute(MountState& state, Inode inode, std::string_view name,
                            std::string_view value, int flags, bool kill_sgid) {
-  if (is_size(inode, name)) return grow(state, uid, value);
+  if (is_size(inode, name)) return grow(state, value);
   if (is_refused(state, name)) return fs_error(FsErrc::not_supported, "attribute name", inode);
   return state.volume.setxattr(inode, name, value, flags, kill_sgid);
 }

@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "fs/daemon/fuse_protocol.h"
+
 namespace rvmfs {
 namespace {
 
@@ -26,7 +28,8 @@ bool may_wait(uint32_t opcode) {
     case FUSE_FSYNC:
     case FUSE_FSYNCDIR:
     case FUSE_FALLOCATE:
-    case FUSE_COPY_FILE_RANGE: return true;
+    case FUSE_COPY_FILE_RANGE:
+    case protocol::kCopyFileRange64: return true;
     default: return false;
   }
 }

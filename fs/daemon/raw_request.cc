@@ -11,43 +11,15 @@
 #include <string_view>
 
 #include "fs/daemon/attribute_names.h"
+#include "fs/daemon/fuse_protocol.h"
 #include "fs/daemon/reply.h"
+#include "fs/daemon/requester.h"
 #include "fs/daemon/session.h"
 
 namespace rvmfs {
 namespace {
 
-// What the distribution's linux/fuse.h may be too old to know.
-constexpr uint32_t kSyncfsOpcode = 50;
-constexpr uint32_t kTmpfileOpcode = 51;
-constexpr uint32_t kStatxOpcode = 52;
-constexpr uint32_t kWriteKillSuidGid = 1 << 2;
-constexpr uint32_t kSetattrKillSuidGid = 1 << 11;
-constexpr uint32_t kSetxattrAclKillSgid = 1;
 constexpr uint64_t kForeverSeconds = 1'000'000'000;
-
-struct StatxTime {
-  int64_t seconds;
-  uint32_t nanoseconds;
-  int32_t reserved;
-};
-
-struct StatxReply {
-  uint64_t attr_valid;
-  uint32_t attr_valid_nsec;
-  uint32_t flags;
-  uint64_t spare[2];
-  // As struct statx, up to its device numbers.
-  uint32_t mask, block_bytes;
-  uint64_t attributes;
-  uint32_t nlink, uid, gid;
-  uint16_t mode, spare0;
-  uint64_t inode, size, blocks, attributes_mask;
-  StatxTime atime, btime, ctime, mtime;
-  uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-  uint64_t spare2[14];
-};
-static_assert(sizeof(StatxReply) == 288);
 
 constexpr RawRequest kNone;
 thread_local const RawRequest* current = &kNone;
@@ -107,13 +79,8 @@ void tmpfile(MountState& state, const RawRequest& request) {
   if (!reply(state, request, 0, bytes_of(out))) state.volume.forget(made->inode, 1);
 }
 
-// As libfuse knows it, and two more words.
-struct SetxattrExt {
-  uint32_t size, flags, setxattr_flags, padding;
-};
-
 void setxattr(MountState& state, const RawRequest& request) {
-  const auto in = request.in<SetxattrExt>();
+  const auto in = request.in<protocol::SetxattrIn>();
   if (!in) return static_cast<void>(reply(state, request, EIO));
   const std::span<const std::byte> rest = request.body.subspan(sizeof *in);
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
@@ -121,20 +88,20 @@ void setxattr(MountState& state, const RawRequest& request) {
   if (end == text.npos || text.size() - end - 1 < in->size) {
     return static_cast<void>(reply(state, request, EIO));
   }
-  const bool kill_sgid = (in->setxattr_flags & kSetxattrAclKillSgid) != 0;
+  const bool kill_sgid = (in->setxattr_flags & protocol::kSetxattrAclKillSgid) != 0;
   const Result<void> result =
-      set_attribute(state, request.header.uid, request.header.nodeid, text.substr(0, end),
+      set_attribute(state, request.header.nodeid, text.substr(0, end),
                     text.substr(end + 1, in->size), static_cast<int>(in->flags), kill_sgid);
   reply(state, request, result ? 0 : report(result.error()));
 }
 
-StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0}; }
+protocol::StatxTime to_statx(const Time& time) { return {time.seconds, time.nanoseconds, 0}; }
 
 void statx(MountState& state, const RawRequest& request) {
   const auto attributes = state.volume.getattr(request.header.nodeid);
   if (!attributes) return static_cast<void>(reply(state, request, report(attributes.error())));
   note_given(state, *attributes, request.header.pid);
-  StatxReply out{};
+  protocol::StatxOut out{};
   out.attr_valid = kForeverSeconds;
   out.mask = STATX_BASIC_STATS | STATX_BTIME;
   out.block_bytes = format::kBlockBytes;
@@ -154,6 +121,16 @@ void statx(MountState& state, const RawRequest& request) {
   reply(state, request, 0, bytes_of(out));
 }
 
+void copy_file_range(MountState& state, const RawRequest& request) {
+  const auto in = request.in<fuse_copy_file_range_in>();
+  if (!in) return static_cast<void>(reply(state, request, EIO));
+  const bool kill_suid_gid = requester_takes_suid_away(state.volume, in->nodeid_out);
+  const Result<uint64_t> copied = state.volume.copy_file_range(
+      request.header.nodeid, in->off_in, in->nodeid_out, in->off_out, in->len, kill_suid_gid);
+  if (!copied) return static_cast<void>(reply(state, request, report(copied.error())));
+  reply(state, request, 0, bytes_of(protocol::CopyFileRangeOut{*copied}));
+}
+
 }  // namespace
 
 const RawRequest& current_request() { return *current; }
@@ -164,29 +141,33 @@ CurrentRequest::~CurrentRequest() { current = &kNone; }
 
 bool write_kills_suid_gid() {
   const auto in = current_request().in<fuse_write_in>();
-  return in && (in->write_flags & kWriteKillSuidGid) != 0;
+  return in && (in->write_flags & protocol::kWriteKillSuidGid) != 0;
 }
 
 bool setattr_kills_suid_gid() {
   const auto in = current_request().in<fuse_setattr_in>();
-  return in && (in->valid & kSetattrKillSuidGid) != 0;
+  return in && (in->valid & protocol::kSetattrKillSuidGid) != 0;
 }
 
 bool answer_raw(MountState& state, const RawRequest& request) {
   switch (request.header.opcode) {
-    case kTmpfileOpcode:
+    case protocol::kTmpfile:
       if (!state.init.enabled(Feature::tmpfile)) return false;
       tmpfile(state, request);
       return true;
-    case kStatxOpcode:
+    case protocol::kStatx:
       if (!state.init.enabled(Feature::statx)) return false;
       statx(state, request);
       return true;
-    case kSyncfsOpcode: {
+    case protocol::kSyncfs: {
       const Result<void> result = state.volume.sync();
       reply(state, request, result ? 0 : report(result.error()));
       return true;
     }
+    case protocol::kCopyFileRange64:
+      if (!state.init.enabled(Feature::copy_range_64)) return false;
+      copy_file_range(state, request);
+      return true;
     case FUSE_SETXATTR:
       if (!state.init.enabled(Feature::setxattr_ext)) return false;
       setxattr(state, request);

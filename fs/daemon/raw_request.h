@@ -2,7 +2,8 @@
 //
 // Requests as the kernel sent them, for what libfuse's decoding drops or does not know:
 //   - flags of known requests (kill the setuid bit with this write)
-//   - whole requests that are newer than libfuse: TMPFILE, STATX, SYNCFS, SETXATTR with flags
+//   - whole requests that are newer than libfuse: TMPFILE, STATX, SYNCFS, SETXATTR with flags,
+//     COPY_FILE_RANGE_64
 //
 // Thread rules: current_request() belongs to the thread that works on the request.
 #pragma once

@@ -260,5 +260,19 @@ TEST_F(AttributesOfFiles, file_handles_outlive_a_remount) {
   EXPECT_STREQ(buffer, "content");
 }
 
+// "not supported" instead of handles that become stale as soon as nobody uses the file.
+TEST_F(AttributesOfFiles, file_handles_are_for_identification_only_where_they_are_switched_off) {
+  if (!kernel_is_at_least(6, 9)) return;
+  constexpr int kOnlyIdentify = 0x200;  // AT_HANDLE_FID
+  ASSERT_NO_FATAL_FAILURE(unmount());
+  ASSERT_NO_FATAL_FAILURE(start("disable=export_support"));
+  alignas(file_handle) char memory[sizeof(file_handle) + MAX_HANDLE_SZ];
+  auto* const handle = reinterpret_cast<file_handle*>(memory);
+  handle->handle_bytes = MAX_HANDLE_SZ;
+  int mount_id = 0;
+  EXPECT_CALL_FAILS(name_to_handle_at(AT_FDCWD, file_.c_str(), handle, &mount_id, 0), EOPNOTSUPP);
+  EXPECT_CALL_OK(name_to_handle_at(AT_FDCWD, file_.c_str(), handle, &mount_id, kOnlyIdentify));
+}
+
 }  // namespace
 }  // namespace rvmfs::test

@@ -111,19 +111,19 @@ TEST_P(WithoutFeature, files_and_directories_still_work) {
   expect_clean();
 }
 
-INSTANTIATE_TEST_SUITE_P(Options, WithoutFeature,
-                         ::testing::Values("disable=killpriv_v2", "disable=no_open",
-                                           "disable=no_opendir", "disable=no_create",
-                                           "disable=readdirplus", "disable=readdirplus_always",
-                                           "disable=parallel_dirops", "disable=export_support",
-                                           "disable=cache_symlinks", "disable=tmpfile",
-                                           "disable=statx", "disable=acl", "disable=setxattr_ext",
-                                           "workers=1", "clone_fd", "dirsync", "sync"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           for (char& c : name) c = c == '=' ? '_' : c;
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Options, WithoutFeature,
+    ::testing::Values("disable=killpriv_v2", "disable=no_open", "disable=no_opendir",
+                      "disable=no_create", "disable=readdirplus", "disable=readdirplus_always",
+                      "disable=parallel_dirops", "disable=export_support", "disable=cache_symlinks",
+                      "disable=tmpfile", "disable=statx", "disable=acl", "disable=setxattr_ext",
+                      "disable=copy_range_64", "disable=direct_io_mmap", "disable=idmap",
+                      "workers=1", "clone_fd", "dirsync", "sync"),
+    [](const auto& info) {
+      std::string name = info.param;
+      for (char& c : name) c = c == '=' ? '_' : c;
+      return name;
+    });
 
 }  // namespace
 }  // namespace rvmfs::test

@@ -186,6 +186,32 @@ TEST_F(Data, copy_file_range_copies_inside_of_the_volume) {
   EXPECT_TRUE(read_file(at("to")) == expected);
 }
 
+// Lengths of 64 bits are asked for by a request that libfuse does not know (and would print).
+class CopyRange : public MountTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(CopyRange, of_more_than_32_bits_is_taken_with_and_without_the_kernels_request_for_it) {
+  const bool wide = GetParam();
+  ASSERT_NO_FATAL_FAILURE(format_and_start("1G", wide ? "debug" : "debug,disable=copy_range_64"));
+  ASSERT_EQ(write_file(at("from"), text(3 * kMiB, 2)), 0);
+  const Fd from(open(at("from").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd to(open(at("to").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  EXPECT_EQ(copy_file_range(from, nullptr, to, nullptr, size_t{1} << 33, 0),
+            static_cast<ssize_t>(3 * kMiB));
+  EXPECT_EQ(copy_file_range(from, nullptr, to, nullptr, size_t{1} << 33, 0), 0);
+  EXPECT_TRUE(read_file(at("to")) == text(3 * kMiB, 2));
+  off_t far = off_t{1} << 33;
+  EXPECT_CALL_OK(ftruncate(from, 0));
+  off_t begin = 0;
+  EXPECT_EQ(copy_file_range(to, &begin, from, &far, 1000, 0), 1000);
+  EXPECT_EQ(far, (off_t{1} << 33) + 1000);
+  EXPECT_CALL_FAILS(copy_file_range(from, &begin, from, &begin, 1000, 0), EINVAL);
+  const bool narrow_was_used = daemon_output().find("COPY_FILE_RANGE") != std::string::npos;
+  if (kernel_is_at_least(6, 18)) EXPECT_EQ(narrow_was_used, !wide);
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, CopyRange, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "of_64_bits" : "of_32_bits"; });
+
 TEST_F(Data, freed_space_comes_back) {
   struct statvfs before {};
   struct statvfs after {};

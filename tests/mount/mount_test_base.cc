@@ -8,12 +8,15 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "tests/support/bytes.h"
 
@@ -120,6 +123,14 @@ bool is_free(const std::string& image) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+bool kernel_is_at_least(int major, int minor) {
+  utsname names{};
+  std::pair<int, int> version;
+  uname(&names);
+  if (sscanf(names.release, "%d.%d", &version.first, &version.second) != 2) return false;
+  return version >= std::pair(major, minor);
 }
 
 int write_file(const std::string& path, std::string_view content, int flags) {

@@ -72,6 +72,9 @@ bool unmount_path(const std::string& path, bool lazy);
 // True if no process holds a lock on the image.
 bool is_free(const std::string& image);
 
+// The version of the running kernel.
+bool kernel_is_at_least(int major, int minor);
+
 // Whole files. write_file returns 0 or the errno.
 int write_file(const std::string& path, std::string_view content, int flags = 0);
 std::string read_file(const std::string& path);
