@@ -231,9 +231,11 @@ Result<size_t> Volume::write(Inode inode, uint64_t offset, std::span<const std::
                              bool kill_suid_gid) {
   VolumeCore& core = *core_;
   RVM_TRY(core.check_writable());
-  if (offset >= format::kFileBytesMax || in.size() > format::kFileBytesMax - offset) {
-    if (!in.empty()) return fs_error(FsErrc::file_too_big, "behind the largest size", inode);
+  if (offset >= format::kFileBytesMax && !in.empty()) {
+    return fs_error(FsErrc::file_too_big, "behind the largest size", inode);
   }
+  // As much as there is room for, as with any limit.
+  if (!in.empty()) in = in.first(std::min<uint64_t>(in.size(), format::kFileBytesMax - offset));
   std::unique_lock data_lock(core.inode_locks.of(inode));
   if (in.empty()) {
     return core.run_read<size_t>([&]() -> Result<size_t> {

@@ -4,14 +4,17 @@
 // of directories that change.
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -109,8 +112,21 @@ TEST_P(SpaceOf, holes_are_found) {
   EXPECT_LE(blocks_of("file"), 64);
 }
 
-TEST_P(SpaceOf, truncation_frees_and_statvfs_shows_it) {
-  if (!on_volume()) GTEST_SKIP() << "others write to the host's filesystem meanwhile";
+TEST_P(SpaceOf, truncation_frees) {
+  MUST(make("file", bytes(1 << 20, 3)));
+  sync();
+  EXPECT_GE(blocks_of("file"), (1 << 20) / 512);
+  OK(truncate("file", 5 * kBlock));
+  EXPECT_GE(blocks_of("file"), 5 * kBlock / 512);
+  EXPECT_LE(blocks_of("file"), 16 * kBlock / 512);
+  OK(truncate("file", 0));
+  EXPECT_EQ(blocks_of("file"), 0);
+}
+
+class StatvfsOf : public InPlace {};
+ON_VOLUME(StatvfsOf);  // others write to the host's filesystem meanwhile
+
+TEST_P(StatvfsOf, a_volume_shows_what_truncation_frees) {
   const auto free_blocks = [] {
     struct statvfs volume {};
     OK(statvfs(".", &volume));
@@ -334,6 +350,68 @@ TEST_P(DataOf, locks_are_seen_by_others) {
   OK(fcntl(leased, F_SETLEASE, F_UNLCK));
 }
 
+TEST_P(DataOf, a_lease_is_broken_by_another_opening) {
+  MUST(make("file", "x"));
+  File file("file", O_RDWR);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGIO);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const timespec patience{10, 0};
+  OK(fcntl(file, F_SETLEASE, F_WRLCK));
+  EXPECT_EQ(fcntl(file, F_GETLEASE), F_WRLCK);
+  const auto open_it = [] {
+    const File other("file", O_RDONLY | O_NONBLOCK);
+    return int(other) >= 0 ? 0 : errno;
+  };
+  in_child([&] { return open_it() == EWOULDBLOCK ? 0 : 1; });
+  EXPECT_EQ(sigtimedwait(&signals, nullptr, &patience), SIGIO);
+  OK(fcntl(file, F_SETLEASE, F_UNLCK));
+  in_child(open_it);
+  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+TEST_P(DataOf, asynchronous_io_reads_and_writes) {
+  constexpr int kRequests = 16;
+  aio_context_t context = 0;
+  MUST(syscall(SYS_io_setup, kRequests, &context));
+  for (const int direct : {0, O_DIRECT}) {
+    File file("file", O_CREAT | O_TRUNC | O_RDWR | direct);
+    MUST(int{file});
+    void* memory = nullptr;
+    ASSERT_EQ(posix_memalign(&memory, kBlock, kRequests * kBlock), 0);
+    const std::unique_ptr<void, void (*)(void*)> owner(memory, free);
+    char* const bytes = static_cast<char*>(memory);
+    const auto run = [&](uint16_t operation) {
+      iocb blocks[kRequests] = {};
+      iocb* list[kRequests];
+      for (int i = 0; i < kRequests; ++i) {
+        blocks[i].aio_fildes = static_cast<uint32_t>(int{file});
+        blocks[i].aio_lio_opcode = operation;
+        blocks[i].aio_buf = reinterpret_cast<uint64_t>(bytes + i * kBlock);
+        blocks[i].aio_nbytes = kBlock;
+        blocks[i].aio_offset = (kRequests - 1 - i) * kBlock;
+        list[i] = &blocks[i];
+      }
+      EXPECT_EQ(syscall(SYS_io_submit, context, kRequests, list), kRequests);
+      io_event events[kRequests] = {};
+      EXPECT_EQ(syscall(SYS_io_getevents, context, kRequests, kRequests, events, nullptr),
+                kRequests);
+      for (const io_event& event : events) EXPECT_EQ(event.res, kBlock);
+    };
+    for (int i = 0; i < kRequests; ++i) memset(bytes + i * kBlock, 'a' + i, kBlock);
+    run(IOCB_CMD_PWRITE);
+    EXPECT_EQ(status_of("file").st_size, kRequests * kBlock);
+    for (int i = 0; i < kRequests; ++i) {
+      EXPECT_EQ(content_of("file")[static_cast<size_t>(i * kBlock)], 'a' + kRequests - 1 - i);
+    }
+    memset(bytes, 0, kRequests * kBlock);
+    run(IOCB_CMD_PREAD);
+    for (int i = 0; i < kRequests; ++i) EXPECT_EQ(bytes[i * kBlock + 7], 'a' + i);
+  }
+  OK(syscall(SYS_io_destroy, context));
+}
+
 TEST_P(DataOf, a_file_may_be_huge_and_not_more) {
   File file("file", O_CREAT | O_RDWR);
   OK(pwrite(file, "far", 3, 1LL << 43));
@@ -342,6 +420,15 @@ TEST_P(DataOf, a_file_may_be_huge_and_not_more) {
   EXPECT_STREQ(text, "far");
   OK(fsync(file));
   EXPECT_LE(blocks_of("file"), 64);
+  if (on_volume()) {  // as documented
+    constexpr off_t kLargest = off_t{1} << 56;
+    OK(ftruncate(file, kLargest));
+    EXPECT_EQ(pwrite(file, "12345678", 8, kLargest - 5), 5);
+    FAILS(pwrite(file, "x", 1, kLargest), EFBIG);
+    FAILS(ftruncate(file, kLargest + 1), EFBIG);
+    FAILS(fallocate(file, FALLOC_FL_KEEP_SIZE, kLargest, kBlock), EFBIG);
+    EXPECT_EQ(status_of("file").st_size, kLargest);
+  }
   FAILS(ftruncate(file, INT64_MAX), EFBIG);
   EXPECT_EQ(pwrite(file, "x", 1, INT64_MAX - 1), -1);
   EXPECT_EQ(errno, EFBIG);

@@ -150,17 +150,19 @@ TEST_P(AttributesOf, unknown_kinds_and_bad_names_are_refused) {
 }
 
 TEST_P(AttributesOf, a_file_may_be_large_and_many) {
-  if (!on_volume()) GTEST_SKIP() << "ext4 keeps all of a file's attributes in one block";
-  const std::string large(65536, 'v');
+  // ext4 keeps all of a file's attributes in one block.
+  const size_t size = on_volume() ? 65536 : 2000;
+  const int count = on_volume() ? 2000 : 40;
+  const std::string large(size, 'v');
   OK(setxattr("file", "user.large", large.data(), large.size(), 0));
-  std::string found(65536, '\0');
-  EXPECT_EQ(getxattr("file", "user.large", found.data(), found.size()), 65536);
+  std::string found(size, '\0');
+  EXPECT_EQ(getxattr("file", "user.large", found.data(), found.size()), static_cast<ssize_t>(size));
   EXPECT_EQ(found, large);
   FAILS(setxattr("file", "user.larger", std::string(65537, 'v').data(), 65537, 0), E2BIG);
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < count; ++i) {
     OK(setxattr("file", ("user.n" + std::to_string(i)).c_str(), &i, sizeof i, 0));
   }
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < count; ++i) {
     int value = -1;
     OK(getxattr("file", ("user.n" + std::to_string(i)).c_str(), &value, sizeof value));
     EXPECT_EQ(value, i);

@@ -80,7 +80,8 @@ class File {
   int fd_;
 };
 
-// INSTANTIATE_TEST_SUITE_P for all places, those as root, or those as user.
+// INSTANTIATE_TEST_SUITE_P for all places, those as root, as user, or on a volume (for what the
+// host cannot be asked).
 std::string name_of(const ::testing::TestParamInfo<Place>& info);
 #define IN_ALL_PLACES(Suite)                                                               \
   INSTANTIATE_TEST_SUITE_P(In, Suite,                                                      \
@@ -90,6 +91,9 @@ std::string name_of(const ::testing::TestParamInfo<Place>& info);
 #define AS_ROOT(Suite)                \
   INSTANTIATE_TEST_SUITE_P(In, Suite, \
                            ::testing::Values(Place::volume_as_root, Place::host_as_root), name_of)
+#define ON_VOLUME(Suite)    \
+  INSTANTIATE_TEST_SUITE_P( \
+      In, Suite, ::testing::Values(Place::volume_as_root, Place::volume_as_user), name_of)
 #define AS_USER(Suite)                \
   INSTANTIATE_TEST_SUITE_P(In, Suite, \
                            ::testing::Values(Place::volume_as_user, Place::host_as_user), name_of)

@@ -257,7 +257,7 @@ TEST_F(DataTest, WrongArgumentsAreRefused) {
   const Inode file = make(kRoot, "file");
   const Inode dir = make_dir(kRoot, "dir");
   Bytes bytes(10);
-  EXPECT_FAILS(volume_->write(file, format::kFileBytesMax - 5, bytes), EFBIG);
+  EXPECT_FAILS(volume_->write(file, format::kFileBytesMax, bytes), EFBIG);
   EXPECT_FAILS(volume_->write(file, UINT64_MAX - 3, bytes), EFBIG);
   EXPECT_FAILS(volume_->fallocate(file, 0, format::kFileBytesMax, 1), EFBIG);
   EXPECT_FAILS(volume_->fallocate(file, 0, 0, 0), EINVAL);

@@ -108,6 +108,28 @@ TEST_F(AttributesOfFiles, changes_move_the_times_forward) {
   EXPECT_GT(root.st_mtim.tv_sec, 1000);
 }
 
+// With O_DIRECT, so that every read reaches the daemon.
+TEST_F(AttributesOfFiles, access_times_move_as_the_mount_options_say) {
+  ASSERT_EQ(write_file(file_, text(8192, 1)), 0);
+  const auto moves_by_reading = [this] {
+    alignas(4096) static char buffer[4096];
+    const Fd fd(open(file_.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    const timespec before = look().st_atim;
+    sleep_milliseconds(20);
+    EXPECT_EQ(read(fd, buffer, sizeof buffer), 4096);
+    const timespec after = look().st_atim;
+    return before.tv_sec != after.tv_sec || before.tv_nsec != after.tv_nsec;
+  };
+  for (const std::string option : {"strictatime", "noatime", "relatime"}) {
+    ASSERT_NO_FATAL_FAILURE(unmount());
+    ASSERT_NO_FATAL_FAILURE(start(option));
+    const timespec early[2] = {{1000, 0}, {2000, 0}};
+    ASSERT_CALL_OK(utimensat(AT_FDCWD, file_.c_str(), early, 0));
+    EXPECT_EQ(moves_by_reading(), option != "noatime") << option;
+    EXPECT_EQ(moves_by_reading(), option == "strictatime") << option;
+  }
+}
+
 TEST_F(AttributesOfFiles, files_have_a_birth_time) {
   struct statx status {};
   ASSERT_CALL_OK(statx(AT_FDCWD, file_.c_str(), 0, STATX_BTIME | STATX_BASIC_STATS, &status));

@@ -56,6 +56,60 @@ umount $mnt
 )sh");
 }
 
+TEST_F(Helpers, all_of_fstab_is_mounted_and_what_may_fail_is_no_failure) {
+  expect_installed(R"sh(
+mkfs.rvmfs -q $image 1G
+cp --sparse=always $image other
+cat >fstab <<END
+$image $mnt rvmfs nofail,x-systemd.device-timeout=5,x-systemd.automount,_netdev 0 0
+$PWD/other $PWD/second fuse.rvmfs noauto,ro 0 0
+END
+mount --bind fstab /etc/fstab
+mount -a -t rvmfs,fuse.rvmfs
+touch $mnt/file
+mount -a                       # once more: nothing to do
+test $(grep -c " $mnt " /proc/self/mounts) = 1
+! mountpoint -q second
+mount second
+grep -q "second fuse.rvmfs ro" /proc/self/mounts
+umount second
+umount -a -t fuse.rvmfs
+! mountpoint -q $mnt
+fsck.rvmfs -f $image           # released
+)sh");
+}
+
+TEST_F(Helpers, programs_are_found_by_the_type_of_the_filesystem) {
+  expect_installed(R"sh(
+for type in rvmfs fuse.rvmfs; do
+  rm -f $image
+  truncate -s 100M $image
+  mkfs -t $type -q $image
+  fsck -t $type $image -f
+  fsck -T -t $type -n $image
+  mount -t $type $image $mnt
+  touch $mnt/file
+  umount.$type $mnt
+done
+)sh");
+}
+
+TEST_F(Helpers, a_descriptor_that_is_mounted_already_can_be_the_mount_point) {
+  expect_installed(R"sh(
+mkfs.rvmfs -q $image 1G
+exec 9<>/dev/fuse
+mount -i -t fuse.rvmfs $image $mnt \
+  -o fd=9,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions
+rvmfs $image /dev/fd/9
+exec 9<&-
+echo hello >$mnt/file
+umount.rvmfs $mnt
+fsck.rvmfs -f $image
+rvmfs -o ro $image $mnt
+test "$(cat $mnt/file)" = hello
+)sh");
+}
+
 TEST_F(Helpers, umount_returns_when_the_image_is_released) {
   expect_installed(R"sh(
 mkfs.rvmfs -q $image 1G

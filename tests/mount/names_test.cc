@@ -10,6 +10,8 @@
 
 #include <map>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "tests/mount/mount_test_base.h"
 
@@ -239,6 +241,38 @@ TEST_F(Names, seekdir_returns_to_a_place_in_a_directory) {
     EXPECT_EQ(entry->d_name, at_place->second);
   }
   closedir(directory);
+}
+
+// What an NFS server has to rely on: a place in a directory means the same for ever.
+TEST_F(Names, a_place_in_a_directory_outlives_a_remount) {
+  ASSERT_CALL_OK(mkdir(at("folder").c_str(), 0755));
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(make("folder/" + std::to_string(i)), 0);
+  const auto entries_from = [&](long place) {
+    std::vector<std::pair<long, std::string>> entries;  // and the place behind each
+    DIR* const directory = opendir(at("folder").c_str());
+    if (directory == nullptr) return entries;
+    if (place != 0) lseek(dirfd(directory), place, SEEK_SET);
+    while (const dirent* entry = readdir(directory)) {
+      entries.emplace_back(entry->d_off, entry->d_name);
+    }
+    closedir(directory);
+    return entries;
+  };
+  const auto before = entries_from(0);
+  ASSERT_EQ(before.size(), 502u);
+  ASSERT_EQ(make("folder/new"), 0);
+  ASSERT_CALL_OK(unlink(at("folder/7").c_str()));
+  ASSERT_NO_FATAL_FAILURE(unmount());
+  ASSERT_NO_FATAL_FAILURE(start());
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{100}, size_t{499}, size_t{501}}) {
+    std::set<std::string> expected;
+    for (size_t j = i + 1; j < before.size(); ++j) expected.insert(before[j].second);
+    std::set<std::string> found;
+    for (const auto& [place, name] : entries_from(before[i].first)) found.insert(name);
+    expected.erase("7");
+    found.erase("new");
+    EXPECT_EQ(found, expected) << "behind " << before[i].second;
+  }
 }
 
 TEST_F(Names, removing_while_listing_removes_everything) {
