@@ -58,6 +58,8 @@ inline constexpr SeededBug kSeededBugs[] = {
     {"journal_skipped", "pages go home without having been in the page journal"},
     {"journal_flush_skipped", "pages go home before their journal is durable"},
     {"journal_hash_ignored", "a torn page journal is written home"},
+    {"new_pages_not_flushed", "hashes of new pages may be durable before the pages"},
+    {"old_pages_in_place", "recovery writes pages home whose old bytes it still needs"},
     {"table_not_in_batch", "a page's new hash goes home in no batch"},
     // Blocks and file contents
     {"data_not_ordered", "new blocks become a file's before their bytes are durable"},

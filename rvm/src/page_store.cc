@@ -28,6 +28,18 @@ uint64_t self_hash(HashTablePage& page, uint64_t offset) {
   return nonzero_hash(bytes_of(page).subspan(sizeof(uint64_t)), offset);
 }
 
+// The end of the run of neighbours that begins at `first`, all of which are `alike`.
+template <typename Write, typename Alike>
+size_t run_end(std::span<const Write> writes, size_t first, Alike&& alike) {
+  size_t next = first + 1;
+  while (next < writes.size() && writes[next].segment == writes[next - 1].segment &&
+         writes[next].offset == writes[next - 1].offset + kPageBytes &&
+         alike(writes[next - 1], writes[next])) {
+    ++next;
+  }
+  return next;
+}
+
 }  // namespace
 
 PageStore::PageStore(LogArea& area, SegmentLookup segments)
@@ -106,8 +118,12 @@ void PageStore::format_table(const Geometry& geometry) {
 }
 
 Result<void> PageStore::write(std::vector<PageImage>& pages, uint64_t log_lsn,
-                              format::StatusBlock& status) {
+                              format::StatusBlock& status, NewPages new_pages) {
   std::span<PageImage> left(pages);
+  // One batch costs two flushes anyway.
+  if (new_pages == NewPages::in_place && batch_length(left) < left.size()) {
+    RVM_TRY(write_new_pages(left));
+  }
   while (!left.empty()) {
     const size_t count = batch_length(left);
     RVM_TRY(write_batch(left.first(count), log_lsn, status));
@@ -119,14 +135,35 @@ Result<void> PageStore::write(std::vector<PageImage>& pages, uint64_t log_lsn,
 // As many pages as the journal holds together with their table pages.
 size_t PageStore::batch_length(std::span<const PageImage> pages) const {
   std::set<TableId> tables;
+  size_t journaled = 0;
   for (size_t count = 0; count < pages.size(); ++count) {
     const Geometry& geometry = pages[count].geometry;
     if (geometry.hashed) {
       tables.emplace(geometry.segment, table_page_offset(geometry, pages[count].page));
     }
-    if (count + 1 + tables.size() > area_.journal_pages()) return count;
+    if (!pages[count].at_home) ++journaled;
+    if (journaled + tables.size() > area_.journal_pages()) return count;
   }
   return pages.size();
+}
+
+Result<void> PageStore::write_new_pages(std::span<PageImage> pages) {
+  std::vector<HomeWrite> writes;
+  for (PageImage& image : pages) {
+    const Geometry& geometry = image.geometry;
+    if (!geometry.hashed) continue;
+    RVM_ASSIGN(const TablePtr hashes, table(geometry, image.page));
+    const bool is_new = hashes->page.hashes[image.page % format::kHashesPerPage] == 0;
+    if (!is_new && !RVM_SEEDED_BUG("old_pages_in_place")) continue;
+    if (all_zero(std::span(image.bytes.get(), kPageBytes))) continue;  // nothing to write
+    writes.push_back(
+        {geometry.segment, geometry.segment_offset + image.page * kPageBytes, image.bytes.get()});
+    image.at_home = true;
+  }
+  RVM_TRY(reserve(writes));
+  RVM_ASSIGN(const std::set<SegmentId> touched, write_pages(writes));
+  if (RVM_SEEDED_BUG("new_pages_not_flushed")) return {};
+  return flush_devices(touched);
 }
 
 Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn,
@@ -158,14 +195,16 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
         continue;
       }
     }
-    writes.push_back({geometry.segment, offset, image.bytes.get()});
+    if (!image.at_home) writes.push_back({geometry.segment, offset, image.bytes.get()});
   }
   for (auto& [id, copy] : changed) {
     copy->page.self_hash = self_hash(copy->page, id.second);
     if (RVM_SEEDED_BUG("table_not_in_batch") && writes.size() > 1) continue;
     writes.push_back({id.first, id.second, bytes_of(copy->page).data()});
   }
-
+  std::sort(writes.begin(), writes.end(), [](const HomeWrite& a, const HomeWrite& b) {
+    return std::pair(a.segment, a.offset) < std::pair(b.segment, b.offset);
+  });
   RVM_TRY(reserve(writes));
 
   JournalHeader header{};
@@ -176,9 +215,10 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
   header.count = static_cast<uint32_t>(writes.size());
   std::vector<std::byte> journal((1 + writes.size()) * kPageBytes);
   for (size_t i = 0; i < writes.size(); ++i) {
-    const std::span<const std::byte> bytes(writes[i].bytes, kPageBytes);
+    const std::span<std::byte> bytes = std::span(journal).subspan((1 + i) * kPageBytes, kPageBytes);
+    std::memcpy(bytes.data(), writes[i].bytes, kPageBytes);
     header.entries[i] = {writes[i].segment, 0, writes[i].offset, hash64(bytes, writes[i].offset)};
-    std::memcpy(journal.data() + (1 + i) * kPageBytes, bytes.data(), kPageBytes);
+    writes[i].bytes = bytes.data();
   }
   store(std::span(journal), header);
   header.hash = hash64(std::span(journal).first(kPageBytes), header.batch);
@@ -194,12 +234,7 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
   }
   status.journal_batch = header.batch;
 
-  std::set<SegmentId> touched;
-  for (const HomeWrite& write : writes) {
-    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(write.segment));
-    RVM_TRY(device->write(write.offset, std::span(write.bytes, kPageBytes)));
-    touched.insert(write.segment);
-  }
+  RVM_ASSIGN(const std::set<SegmentId> touched, write_pages(writes));
   RVM_TRY(flush_devices(touched));
   home_incomplete_ = false;
   pages_written_ += writes.size();
@@ -214,22 +249,29 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
 
 // Pages of zeros have no storage on the host. Where one gets bytes again and the host is full, that
 // must show before the batch is begun: a batch that got home in part poisons everything.
-Result<void> PageStore::reserve(std::vector<HomeWrite> writes) {
-  std::sort(writes.begin(), writes.end(), [](const HomeWrite& a, const HomeWrite& b) {
-    return std::pair(a.segment, a.offset) < std::pair(b.segment, b.offset);
-  });
+Result<void> PageStore::reserve(std::span<const HomeWrite> writes) {
   for (size_t first = 0, next = 0; first < writes.size(); first = next) {
-    uint64_t end = writes[first].offset;
-    for (next = first; next < writes.size() && writes[next].segment == writes[first].segment &&
-                       writes[next].offset == end;
-         ++next) {
-      end += kPageBytes;
-    }
+    next = run_end(writes, first, [](const HomeWrite&, const HomeWrite&) { return true; });
     RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(writes[first].segment));
     if (!device->can_grow()) continue;
-    RVM_TRY(device->allocate(writes[first].offset, end - writes[first].offset));
+    RVM_TRY(device->allocate(writes[first].offset, (next - first) * kPageBytes));
   }
   return {};
+}
+
+// The devices are not flushed yet.
+Result<std::set<SegmentId>> PageStore::write_pages(std::span<const HomeWrite> writes) {
+  std::set<SegmentId> touched;
+  for (size_t first = 0, next = 0; first < writes.size(); first = next) {
+    next = run_end(writes, first, [](const HomeWrite& a, const HomeWrite& b) {
+      return a.bytes + kPageBytes == b.bytes;
+    });
+    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(writes[first].segment));
+    RVM_TRY(device->write(writes[first].offset,
+                          std::span(writes[first].bytes, (next - first) * kPageBytes)));
+    touched.insert(writes[first].segment);
+  }
+  return touched;
 }
 
 void PageStore::install(std::map<TableId, TablePtr>& changed) {
@@ -278,14 +320,12 @@ Result<JournalBatch> PageStore::read_journal(const format::StatusBlock& status) 
 
 Result<void> PageStore::write_home(const JournalBatch& batch, format::StatusBlock& status) {
   if (batch.entries.empty()) return {};
-  std::set<SegmentId> touched;
-  for (size_t i = 0; i < batch.entries.size(); ++i) {
-    const JournalEntry& entry = batch.entries[i];
-    RVM_ASSIGN(const std::shared_ptr<Device> device, segments_(entry.segment));
-    const auto bytes = std::span(batch.pages).subspan(i * kPageBytes, kPageBytes);
-    RVM_TRY(device->write(entry.offset, bytes));
-    touched.insert(entry.segment);
+  std::vector<HomeWrite> writes;
+  for (const JournalEntry& entry : batch.entries) {
+    writes.push_back(
+        {entry.segment, entry.offset, batch.pages.data() + writes.size() * kPageBytes});
   }
+  RVM_ASSIGN(const std::set<SegmentId> touched, write_pages(writes));
   RVM_TRY(flush_devices(touched));
   pages_written_ += batch.entries.size();
   status.journal_batch = batch.number;

@@ -8,8 +8,15 @@
 // part. A page of zeros in a hashed region is not written: its hash becomes "never written" and its
 // storage is given back to the host.
 //
-// Invariants: each home write went through the journal first. A cached hash table page equals what
-// is durable, except a fresh one (format_table) that has not been written yet.
+// New pages are those whose hash says "never written". Nobody reads what their home holds, so it
+// may be torn: in recovery, where there are many, they go home first, are flushed, and only their
+// hash tables pass through the journal. A crash before that leaves the hash as it was, and the log,
+// whose head has not moved, has all bytes of the page. (After a format record the hash says so in
+// memory only; in recovery that record is in the log too, and replay meets it again.)
+//
+// Invariants: each home write of a page that may be read went through the journal first. A cached
+// hash table page equals what is durable, except a fresh one (format_table) that has not been
+// written yet.
 //
 // Thread rules: load() from any thread; format_table() and write() are serialised by the caller
 // (write: truncation lock), and may run in parallel with load().
@@ -33,8 +40,12 @@ namespace rvm {
 struct PageImage {
   Geometry geometry;
   uint64_t page = 0;  // index in the region
-  std::unique_ptr<std::byte[]> bytes;
+  std::shared_ptr<std::byte[]> bytes;
+  bool at_home = false;  // durable in its place already; its hash is not
 };
+
+// How pages go home that were never written before. In place: recovery only.
+enum class NewPages : uint8_t { journaled, in_place };
 
 // What the page journal holds.
 struct JournalBatch {
@@ -61,8 +72,10 @@ class PageStore {
 
   // Writes the pages home, in one or more batches. `status`'s journal_batch is advanced (in memory
   // only). The log before `log_lsn` is durable and has every byte of the pages; the journal notes
-  // it, so that recovery misses units that are gone.
-  Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status);
+  // it, so that recovery misses units that are gone. Neighbours in `pages` whose bytes are
+  // neighbours too go home in one write.
+  Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status,
+                     NewPages new_pages = NewPages::journaled);
 
   // For recovery: the journal's batch, if it is whole and newer than status.journal_batch; and
   // writing it home.
@@ -90,7 +103,9 @@ class PageStore {
   size_t batch_length(std::span<const PageImage> pages) const;
   Result<void> write_batch(std::span<PageImage> pages, uint64_t log_lsn,
                            format::StatusBlock& status);
-  Result<void> reserve(std::vector<HomeWrite> writes);
+  Result<void> write_new_pages(std::span<PageImage> pages);
+  Result<void> reserve(std::span<const HomeWrite> writes);
+  Result<std::set<SegmentId>> write_pages(std::span<const HomeWrite> writes);
   Result<void> flush_devices(const std::set<SegmentId>& segments);
   void install(std::map<TableId, TablePtr>& changed);
 

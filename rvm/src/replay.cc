@@ -73,7 +73,7 @@ class Gatherer {
     return {};
   }
 
-  std::map<PageKey, PageWork>& pages() { return pages_; }
+  const std::map<PageKey, PageWork>& pages() const { return pages_; }
 
  private:
   PageStore& store_;
@@ -82,10 +82,7 @@ class Gatherer {
 };
 
 // False: the base of the page is damaged, and the patches do not cover it.
-Result<bool> build(PageStore& store, const PageWork& work, PageImage& image) {
-  image.geometry = work.geometry;
-  image.page = work.page;
-  image.bytes = std::make_unique_for_overwrite<std::byte[]>(kPageBytes);
+Result<bool> build(PageStore& store, const PageWork& work, const PageImage& image) {
   const std::span<std::byte> bytes(image.bytes.get(), kPageBytes);
   if (!work.covered()) {
     if (const auto loaded = store.load(work.geometry, work.page, bytes); !loaded) {
@@ -101,6 +98,39 @@ Result<bool> build(PageStore& store, const PageWork& work, PageImage& image) {
     }
   }
   return true;
+}
+
+Result<ReplayResult> write_all_home(PageStore& store, const std::map<PageKey, PageWork>& pages,
+                                    uint64_t log_lsn, format::StatusBlock& status,
+                                    LogState log_state) {
+  // In memory, beside the log. Many at once cost fewer flushes; a live instance has other uses for
+  // its memory.
+  const size_t pages_at_once = log_state == LogState::live ? 1024 : 8192;
+  const NewPages new_pages = log_state == LogState::live ? NewPages::journaled : NewPages::in_place;
+  ReplayResult result;
+  const size_t room = std::min(pages.size(), pages_at_once);
+  const auto memory = std::make_shared_for_overwrite<std::byte[]>(room * kPageBytes);
+  std::vector<PageImage> batch;
+  for (const auto& [key, work] : pages) {
+    // Neighbours lie side by side in memory too.
+    PageImage image{work.geometry, work.page, {memory, memory.get() + batch.size() * kPageBytes}};
+    RVM_ASSIGN(const bool built, build(store, work, image));
+    if (!built && log_state == LogState::live) {
+      return Error{Errc::damaged_page, 0, key.second, "a page at home does not match its hash"};
+    }
+    if (!built) {
+      ++result.pages_damaged;
+      continue;
+    }
+    ++result.pages;
+    batch.push_back(std::move(image));
+    if (batch.size() == room) {
+      RVM_TRY(store.write(batch, log_lsn, status, new_pages));
+      batch.clear();
+    }
+  }
+  RVM_TRY(store.write(batch, log_lsn, status, new_pages));
+  return result;
 }
 
 // A valid unit of this log with a sequence above `sequence` within one unit's reach behind `lsn`.
@@ -207,28 +237,7 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
         for_each_record(contents[i], [&](const Record& record) { return gatherer.add(record); }));
   }
 
-  ReplayResult result;
-  std::vector<PageImage> batch;
-  constexpr size_t kPagesAtOnce = 1024;  // in memory, beside the log
-  for (auto& [key, work] : gatherer.pages()) {
-    PageImage image;
-    RVM_ASSIGN(const bool built, build(store, work, image));
-    if (!built && log_state == LogState::live) {
-      return Error{Errc::damaged_page, 0, key.second, "a page at home does not match its hash"};
-    }
-    if (!built) {
-      ++result.pages_damaged;
-      continue;
-    }
-    ++result.pages;
-    batch.push_back(std::move(image));
-    if (batch.size() == kPagesAtOnce) {
-      RVM_TRY(store.write(batch, log_lsn, status));
-      batch.clear();
-    }
-  }
-  RVM_TRY(store.write(batch, log_lsn, status));
-  return result;
+  return write_all_home(store, gatherer.pages(), log_lsn, status, log_state);
 }
 
 size_t epoch_units(std::span<const UnitPlace> units, uint64_t bytes_max) {
