@@ -28,6 +28,16 @@ uint64_t self_hash(HashTablePage& page, uint64_t offset) {
   return nonzero_hash(bytes_of(page).subspan(sizeof(uint64_t)), offset);
 }
 
+uint64_t home_offset(const PageImage& image) {
+  return image.geometry.segment_offset + image.page * kPageBytes;
+}
+
+// As its hash table has it: 0 for a page of zeros.
+uint64_t hash_or_zero(const PageImage& image) {
+  const std::span<const std::byte> bytes(image.bytes.get(), kPageBytes);
+  return all_zero(bytes) ? 0 : nonzero_hash(bytes, home_offset(image));
+}
+
 // The end of the run of neighbours that begins at `first`, all of which are `alike`.
 template <typename Write, typename Alike>
 size_t run_end(std::span<const Write> writes, size_t first, Alike&& alike) {
@@ -117,13 +127,46 @@ void PageStore::format_table(const Geometry& geometry) {
   }
 }
 
-Result<void> PageStore::write(std::vector<PageImage>& pages, uint64_t log_lsn,
-                              format::StatusBlock& status, NewPages new_pages) {
-  std::span<PageImage> left(pages);
-  // One batch costs two flushes anyway.
-  if (new_pages == NewPages::in_place && batch_length(left) < left.size()) {
-    RVM_TRY(write_new_pages(left));
+Result<bool> PageStore::is_new(const Geometry& geometry, uint64_t page) {
+  if (!geometry.hashed) return false;
+  const Result<TablePtr> hashes = table(geometry, page);
+  if (!hashes && hashes.error().code == Errc::damaged_page) return false;
+  if (!hashes) return hashes.error();
+  return (*hashes)->page.hashes[page % format::kHashesPerPage] == 0 ||
+         RVM_SEEDED_BUG("old_pages_in_place");
+}
+
+Result<void> PageStore::write_new(std::span<PageImage> pages) {
+  std::vector<HomeWrite> writes;
+  for (PageImage& image : pages) {
+    if (image.path != PageImage::Path::in_place) continue;
+    image.hash = hash_or_zero(image);
+    if (image.hash == 0) continue;  // write() gives its storage back
+    writes.push_back({image.geometry.segment, home_offset(image), image.bytes.get()});
   }
+  RVM_TRY(reserve(writes));
+  RVM_TRY(write_pages(writes));
+  for (PageImage& image : pages) {
+    if (image.path != PageImage::Path::in_place) continue;
+    image.path = PageImage::Path::home;
+    image.bytes.reset();
+  }
+  return {};
+}
+
+Result<void> PageStore::flush_new(std::span<const PageImage> pages) {
+  std::set<SegmentId> touched;
+  for (const PageImage& image : pages) {
+    if (image.path == PageImage::Path::home) touched.insert(image.geometry.segment);
+  }
+  if (RVM_SEEDED_BUG("new_pages_not_flushed")) return {};
+  return flush_devices(touched);
+}
+
+Result<void> PageStore::write(std::vector<PageImage>& pages, uint64_t log_lsn,
+                              format::StatusBlock& status) {
+  RVM_TRY(flush_new(pages));
+  std::span<PageImage> left(pages);
   while (!left.empty()) {
     const size_t count = batch_length(left);
     RVM_TRY(write_batch(left.first(count), log_lsn, status));
@@ -141,29 +184,10 @@ size_t PageStore::batch_length(std::span<const PageImage> pages) const {
     if (geometry.hashed) {
       tables.emplace(geometry.segment, table_page_offset(geometry, pages[count].page));
     }
-    if (!pages[count].at_home) ++journaled;
+    if (pages[count].path == PageImage::Path::journal) ++journaled;
     if (journaled + tables.size() > area_.journal_pages()) return count;
   }
   return pages.size();
-}
-
-Result<void> PageStore::write_new_pages(std::span<PageImage> pages) {
-  std::vector<HomeWrite> writes;
-  for (PageImage& image : pages) {
-    const Geometry& geometry = image.geometry;
-    if (!geometry.hashed) continue;
-    RVM_ASSIGN(const TablePtr hashes, table(geometry, image.page));
-    const bool is_new = hashes->page.hashes[image.page % format::kHashesPerPage] == 0;
-    if (!is_new && !RVM_SEEDED_BUG("old_pages_in_place")) continue;
-    if (all_zero(std::span(image.bytes.get(), kPageBytes))) continue;  // nothing to write
-    writes.push_back(
-        {geometry.segment, geometry.segment_offset + image.page * kPageBytes, image.bytes.get()});
-    image.at_home = true;
-  }
-  RVM_TRY(reserve(writes));
-  RVM_ASSIGN(const std::set<SegmentId> touched, write_pages(writes));
-  if (RVM_SEEDED_BUG("new_pages_not_flushed")) return {};
-  return flush_devices(touched);
 }
 
 Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn,
@@ -177,8 +201,8 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
   std::vector<std::pair<SegmentId, uint64_t>> discards;
   for (PageImage& image : pages) {
     const Geometry& geometry = image.geometry;
-    const uint64_t offset = geometry.segment_offset + image.page * kPageBytes;
-    const std::span<const std::byte> bytes(image.bytes.get(), kPageBytes);
+    const uint64_t offset = home_offset(image);
+    const bool at_home = image.path == PageImage::Path::home;
     if (geometry.hashed) {
       const TableId id{geometry.segment, table_page_offset(geometry, image.page)};
       TablePtr& copy = changed[id];
@@ -187,15 +211,14 @@ Result<void> PageStore::write_batch(std::span<PageImage> pages, uint64_t log_lsn
         copy = std::make_shared<Table>(*current);
         copy->fresh = false;
       }
-      const bool zero = all_zero(bytes);
-      copy->page.hashes[image.page % format::kHashesPerPage] =
-          zero ? 0 : nonzero_hash(bytes, offset);
-      if (zero) {
+      if (!at_home) image.hash = hash_or_zero(image);
+      copy->page.hashes[image.page % format::kHashesPerPage] = image.hash;
+      if (image.hash == 0) {
         discards.emplace_back(geometry.segment, offset);
         continue;
       }
     }
-    if (!image.at_home) writes.push_back({geometry.segment, offset, image.bytes.get()});
+    if (!at_home) writes.push_back({geometry.segment, offset, image.bytes.get()});
   }
   for (auto& [id, copy] : changed) {
     copy->page.self_hash = self_hash(copy->page, id.second);

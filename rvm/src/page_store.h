@@ -41,11 +41,14 @@ struct PageImage {
   Geometry geometry;
   uint64_t page = 0;  // index in the region
   std::shared_ptr<std::byte[]> bytes;
-  bool at_home = false;  // durable in its place already; its hash is not
+  enum class Path : uint8_t {
+    journal,   // goes home through the page journal
+    in_place,  // goes home without it, by write_new
+    home,      // went home by write_new; its hash has not
+  };
+  Path path = Path::journal;
+  uint64_t hash = 0;  // with Path::home, of the bytes, which are not there any more
 };
-
-// How pages go home that were never written before. In place: recovery only.
-enum class NewPages : uint8_t { journaled, in_place };
 
 // What the page journal holds.
 struct JournalBatch {
@@ -72,10 +75,14 @@ class PageStore {
 
   // Writes the pages home, in one or more batches. `status`'s journal_batch is advanced (in memory
   // only). The log before `log_lsn` is durable and has every byte of the pages; the journal notes
-  // it, so that recovery misses units that are gone. Neighbours in `pages` whose bytes are
-  // neighbours too go home in one write.
-  Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status,
-                     NewPages new_pages = NewPages::journaled);
+  // it, so that recovery misses units that are gone.
+  Result<void> write(std::vector<PageImage>& pages, uint64_t log_lsn, format::StatusBlock& status);
+
+  // For recovery: does a page's hash say that it was never written? (A damaged table does not.)
+  Result<bool> is_new(const Geometry& geometry, uint64_t page);
+  // Writes those home that are new and on Path::in_place; write() must follow with all of them,
+  // flushes, and sees to their hashes. Neighbours whose bytes are neighbours too take one write.
+  Result<void> write_new(std::span<PageImage> pages);
 
   // For recovery: the journal's batch, if it is whole and newer than status.journal_batch; and
   // writing it home.
@@ -103,7 +110,7 @@ class PageStore {
   size_t batch_length(std::span<const PageImage> pages) const;
   Result<void> write_batch(std::span<PageImage> pages, uint64_t log_lsn,
                            format::StatusBlock& status);
-  Result<void> write_new_pages(std::span<PageImage> pages);
+  Result<void> flush_new(std::span<const PageImage> pages);
   Result<void> reserve(std::span<const HomeWrite> writes);
   Result<std::set<SegmentId>> write_pages(std::span<const HomeWrite> writes);
   Result<void> flush_devices(const std::set<SegmentId>& segments);

@@ -100,38 +100,70 @@ Result<bool> build(PageStore& store, const PageWork& work, const PageImage& imag
   return true;
 }
 
-Result<ReplayResult> write_all_home(PageStore& store, const std::map<PageKey, PageWork>& pages,
-                                    uint64_t log_lsn, format::StatusBlock& status,
-                                    LogState log_state) {
-  // In memory, beside the log. Many at once cost fewer flushes; a live instance has other uses for
-  // its memory.
-  const size_t pages_at_once = log_state == LogState::live ? 1024 : 8192;
-  const NewPages new_pages = log_state == LogState::live ? NewPages::journaled : NewPages::in_place;
-  ReplayResult result;
-  const size_t room = std::min(pages.size(), pages_at_once);
-  const auto memory = std::make_shared_for_overwrite<std::byte[]>(room * kPageBytes);
-  std::vector<PageImage> batch;
-  for (const auto& [key, work] : pages) {
-    // Neighbours lie side by side in memory too.
-    PageImage image{work.geometry, work.page, {memory, memory.get() + batch.size() * kPageBytes}};
-    RVM_ASSIGN(const bool built, build(store, work, image));
-    if (!built && log_state == LogState::live) {
-      return Error{Errc::damaged_page, 0, key.second, "a page at home does not match its hash"};
+// Sees the pages of an epoch home, in the order of their places.
+class HomeWriter {
+ public:
+  HomeWriter(PageStore& store, uint64_t log_lsn, format::StatusBlock& status, bool new_in_place)
+      : store_(store), log_lsn_(log_lsn), status_(status), new_in_place_(new_in_place) {}
+
+  // False: the page is damaged.
+  Result<bool> add(const PageWork& work) {
+    PageImage image;
+    image.geometry = work.geometry;
+    image.page = work.page;
+    if (new_in_place_) {
+      RVM_ASSIGN(const bool is_new, store_.is_new(work.geometry, work.page));
+      if (is_new) image.path = PageImage::Path::in_place;
     }
-    if (!built) {
-      ++result.pages_damaged;
-      continue;
-    }
-    ++result.pages;
-    batch.push_back(std::move(image));
-    if (batch.size() == room) {
-      RVM_TRY(store.write(batch, log_lsn, status, new_pages));
-      batch.clear();
-    }
+    image.bytes = memory_for(image.path);
+    RVM_ASSIGN(const bool built, build(store_, work, image));
+    if (!built) return false;
+    (image.path == PageImage::Path::in_place ? in_place_ : journaled_) += 1;
+    pages_.push_back(std::move(image));
+    if (in_place_ == kTogether) RVM_TRY(write_new());
+    if (journaled_ == kJournaledMax || pages_.size() == kPagesMax) RVM_TRY(finish());
+    return true;
   }
-  RVM_TRY(store.write(batch, log_lsn, status, new_pages));
-  return result;
-}
+
+  Result<void> finish() {
+    RVM_TRY(write_new());
+    RVM_TRY(store_.write(pages_, log_lsn_, status_));
+    pages_.clear();
+    journaled_ = new_from_ = 0;
+    return {};
+  }
+
+ private:
+  static constexpr size_t kTogether = 256;       // new pages that are written together
+  static constexpr size_t kJournaledMax = 1024;  // in memory, beside the log
+  static constexpr size_t kPagesMax = 8192;      // of new ones only the places and hashes
+
+  std::shared_ptr<std::byte[]> memory_for(PageImage::Path path) {
+    if (path == PageImage::Path::journal) {
+      return std::make_shared_for_overwrite<std::byte[]>(kPageBytes);
+    }
+    // Neighbours at home lie side by side in memory too.
+    if (!together_) together_ = std::make_shared_for_overwrite<std::byte[]>(kTogether * kPageBytes);
+    return {together_, together_.get() + in_place_ * kPageBytes};
+  }
+
+  Result<void> write_new() {
+    RVM_TRY(store_.write_new(std::span(pages_).subspan(new_from_)));
+    new_from_ = pages_.size();
+    in_place_ = 0;
+    return {};
+  }
+
+  PageStore& store_;
+  const uint64_t log_lsn_;
+  format::StatusBlock& status_;
+  const bool new_in_place_;
+  std::vector<PageImage> pages_;
+  size_t new_from_ = 0;                    // pages from here on were not given to write_new
+  size_t in_place_ = 0;                    // of those
+  size_t journaled_ = 0;                   // of all
+  std::shared_ptr<std::byte[]> together_;  // of kTogether new pages
+};
 
 // A valid unit of this log with a sequence above `sequence` within one unit's reach behind `lsn`.
 // The unit at `lsn` was durable then, so its being invalid is damage and no torn tail.
@@ -237,7 +269,20 @@ Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const Uni
         for_each_record(contents[i], [&](const Record& record) { return gatherer.add(record); }));
   }
 
-  return write_all_home(store, gatherer.pages(), log_lsn, status, log_state);
+  // What fits into one batch of the journal takes two flushes that way, and three the other.
+  const bool new_in_place =
+      log_state == LogState::recovering && gatherer.pages().size() >= area.journal_pages();
+  HomeWriter writer(store, log_lsn, status, new_in_place);
+  ReplayResult result;
+  for (const auto& [key, work] : gatherer.pages()) {
+    RVM_ASSIGN(const bool sound, writer.add(work));
+    if (!sound && log_state == LogState::live) {
+      return Error{Errc::damaged_page, 0, key.second, "a page at home does not match its hash"};
+    }
+    ++(sound ? result.pages : result.pages_damaged);
+  }
+  RVM_TRY(writer.finish());
+  return result;
 }
 
 size_t epoch_units(std::span<const UnitPlace> units, uint64_t bytes_max) {

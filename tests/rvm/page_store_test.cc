@@ -73,6 +73,18 @@ class PageStoreTest : public ::testing::Test {
     return all;
   }
 
+  // Pages that lie side by side in memory, as recovery has them, one of them of zeros.
+  static std::vector<PageImage> new_pages(uint64_t first, uint64_t count, uint64_t zero) {
+    const auto memory = std::make_shared<std::byte[]>(count * kPageBytes);
+    std::vector<PageImage> all;
+    for (uint64_t i = 0; i < count; ++i) {
+      std::byte* const bytes = memory.get() + i * kPageBytes;
+      if (first + i != zero) std::memset(bytes, static_cast<int>(first + i), kPageBytes);
+      all.push_back({kHashed, first + i, {memory, bytes}, PageImage::Path::in_place});
+    }
+    return all;
+  }
+
   Result<std::byte> first_byte(const Geometry& geometry, uint64_t page) {
     std::vector<std::byte> bytes(kPageBytes);
     RVM_TRY(store_->load(geometry, page, bytes));
@@ -227,6 +239,63 @@ TEST_F(PageStoreTest, forgets_tables_when_there_are_very_many_and_reads_them_aga
   EXPECT_FALSE(store_->loads_without_device(geometry(0), 0)) << "forgotten";
   EXPECT_OK(first_byte(geometry(0), 0));
   EXPECT_EQ(*first_byte(kHashed, 3), std::byte{9});
+}
+
+TEST_F(PageStoreTest, writes_new_pages_home_before_their_hashes_and_without_the_journal) {
+  ASSERT_OK(memory_->write(kPages + 20 * kPageBytes, rvmfs::test::filled(kPageBytes, 7)));
+  std::vector<std::string> calls;
+  hooked_->hook = [&](DeviceCall kind, uint64_t offset) -> Result<void> {
+    if (kind == DeviceCall::flush) calls.push_back("flush");
+    if (kind == DeviceCall::discard) calls.push_back("discard");
+    if (kind != DeviceCall::write) return {};
+    calls.push_back(offset >= kPages ? "pages" : offset >= kTables ? "table" : "journal");
+    return {};
+  };
+  std::vector<PageImage> all = new_pages(10, 40, 20);
+  ASSERT_OK(store_->write_new(all));
+  for (PageImage& old : images(kHashed, 3, 3)) all.push_back(std::move(old));
+  ASSERT_OK(store_->write(all, 0, status_));
+  const std::vector<std::string> expected = {"pages", "pages", "flush", "journal", "flush",
+                                             "table", "pages", "flush", "discard"};
+  EXPECT_EQ(calls, expected) << "the page of zeros parts its neighbours";
+  hooked_->hook = nullptr;
+  make_store();
+  EXPECT_EQ(*first_byte(kHashed, 3), std::byte{3});
+  EXPECT_EQ(*first_byte(kHashed, 10), std::byte{10});
+  EXPECT_EQ(*first_byte(kHashed, 20), std::byte{0});
+  EXPECT_EQ(*first_byte(kHashed, 49), std::byte{49});
+  EXPECT_EQ(rvmfs::test::read_all(*memory_, kPages + 20 * kPageBytes, 1)[0], std::byte{0});
+}
+
+TEST_F(PageStoreTest, knows_new_pages_by_their_hash) {
+  ASSERT_OK(write(images(kHashed, 3, 1)));
+  EXPECT_FALSE(*store_->is_new(kHashed, 3));
+  EXPECT_TRUE(*store_->is_new(kHashed, 4));
+  EXPECT_FALSE(*store_->is_new(kFlat, 4)) << "nobody knows";
+  make_store();
+  device_->fail_range(DeviceCall::read, kTables, kPageBytes);
+  EXPECT_ERROR(store_->is_new(kHashed, 4), Errc::io);
+  device_->clear();
+  ASSERT_OK(memory_->write(kTables + 100, rvmfs::test::filled(1, 2)));
+  EXPECT_FALSE(*store_->is_new(kHashed, 4)) << "a damaged table knows nothing";
+}
+
+TEST_F(PageStoreTest, tells_that_a_new_page_did_not_get_home) {
+  const auto try_all = [&]() -> Result<void> {
+    store_->format_table(kHashed);
+    std::vector<PageImage> all = new_pages(10, 40, 20);
+    RVM_TRY(store_->write_new(all));
+    return store_->write(all, 0, status_);
+  };
+  with_each_lookup_failing(try_all);
+  for (const DeviceCall kind : {DeviceCall::write, DeviceCall::flush, DeviceCall::allocate}) {
+    make_store();
+    device_->fail(kind, 0);
+    EXPECT_ERROR(try_all(), Errc::io);
+    EXPECT_FALSE(store_->home_incomplete()) << "nothing that may be read was overwritten";
+    device_->clear();
+    EXPECT_OK(try_all());
+  }
 }
 
 class PageJournal : public PageStoreTest {
