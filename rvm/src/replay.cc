@@ -197,7 +197,7 @@ Result<void> check_and_gather(const LogPlaces& places, const ReadUnit& unit,
 
 // With `end_lsn` the log is live and ends there, else `places` are checked.
 Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                         uint64_t end_lsn, const LogPlaces* places) {
+                         uint64_t end_lsn, const LogPlaces* places, uint64_t keep_bytes) {
   LogScan scan;
   scan.end_lsn = head_lsn;
   scan.next_sequence = head_sequence;
@@ -208,6 +208,7 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
   ReadUnit unit;
   std::vector<UnitPlace> group;
   std::vector<LoggedData::Piece> group_data;
+  std::vector<ReadUnit> group_contents;
   while (end_lsn == 0 || lsn < end_lsn) {
     RVM_ASSIGN(const UnitState state, reader.read(lsn, limit, sequence, 0, unit));
     if (state != UnitState::valid) {
@@ -224,14 +225,19 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
     if (places != nullptr) RVM_TRY(check_and_gather(*places, unit, group_data));
     lsn += unit.header.unit_bytes;
     ++sequence;
+    const bool keep = lsn - head_lsn <= keep_bytes;
+    if (keep) group_contents.push_back(std::move(unit));
     if (group_end) {
+      if (keep)
+        std::move(group_contents.begin(), group_contents.end(), back_inserter(scan.contents));
+      group_contents.clear();
       scan.units.insert(scan.units.end(), group.begin(), group.end());
       group.clear();
       for (const LoggedData::Piece& piece : group_data) scan.data.add(piece);
       group_data.clear();
       scan.end_lsn = lsn;
       scan.next_sequence = sequence;
-      scan.last_unit_bytes = unit.header.unit_bytes;
+      scan.last_unit_bytes = scan.units.back().unit_bytes;
     }
   }
   return scan;
@@ -241,12 +247,12 @@ Result<LogScan> scan_log(const LogArea& area, uint64_t head_lsn, uint64_t head_s
 
 Result<LogScan> scan_live_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
                               uint64_t end_lsn) {
-  return scan_log(area, head_lsn, head_sequence, end_lsn, nullptr);
+  return scan_log(area, head_lsn, head_sequence, end_lsn, nullptr, 0);
 }
 
 Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t head_sequence,
-                               uint64_t durable_lsn, const LogPlaces& places) {
-  RVM_ASSIGN(LogScan scan, scan_log(area, head_lsn, head_sequence, 0, &places));
+                               uint64_t durable_lsn, const LogPlaces& places, uint64_t keep_bytes) {
+  RVM_ASSIGN(LogScan scan, scan_log(area, head_lsn, head_sequence, 0, &places, keep_bytes));
   if (scan.end_lsn < durable_lsn) {
     return Error{Errc::damaged_log, 0, scan.end_lsn,
                  "the end of the log is damaged: it was durable when pages went home"};
@@ -255,18 +261,21 @@ Result<LogScan> scan_found_log(const LogArea& area, uint64_t head_lsn, uint64_t 
 }
 
 Result<ReplayResult> replay(LogArea& area, PageStore& store, std::span<const UnitPlace> units,
-                            uint64_t log_lsn, format::StatusBlock& status, LogState log_state) {
+                            std::vector<ReadUnit> contents, uint64_t log_lsn,
+                            format::StatusBlock& status, LogState log_state) {
   UnitReader reader(area, area.status().generation);
-  std::vector<ReadUnit> contents(units.size());  // patches point into these
-  Gatherer gatherer(store, log_state);
-  for (size_t i = 0; i < units.size(); ++i) {
+  const size_t known = contents.size();
+  contents.resize(units.size());  // patches point into these
+  for (size_t i = known; i < units.size(); ++i) {
     RVM_ASSIGN(const UnitState state, reader.read(units[i].lsn, units[i].lsn + area.record_bytes(),
                                                   units[i].sequence, 0, contents[i]));
     if (state != UnitState::valid) {
       return Error{Errc::damaged_log, 0, units[i].lsn, "a log record changed while it was read"};
     }
-    RVM_TRY(
-        for_each_record(contents[i], [&](const Record& record) { return gatherer.add(record); }));
+  }
+  Gatherer gatherer(store, log_state);
+  for (const ReadUnit& unit : contents) {
+    RVM_TRY(for_each_record(unit, [&](const Record& record) { return gatherer.add(record); }));
   }
 
   // What fits into one batch of the journal takes two flushes that way, and three the other.

@@ -5,6 +5,7 @@
 #include "rvm/rvm.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "instance.h"
 #include "overlay_device.h"
@@ -37,8 +38,9 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& 
   for (const format::JournalEntry& entry : batch.entries) {
     RVM_TRY(places.check_page(entry.segment, entry.offset));
   }
-  RVM_ASSIGN(const LogScan scan,
-             scan_found_log(log, status.head_lsn, status.head_sequence, batch.log_lsn, places));
+  // What the scan keeps is at most what the first epoch needs.
+  RVM_ASSIGN(LogScan scan, scan_found_log(log, status.head_lsn, status.head_sequence, batch.log_lsn,
+                                          places, epoch_bytes_max));
   RVM_TRY(store.write_home(batch, status));
   report.tail_was_torn = scan.tail_was_torn;
   report.was_needed = !scan.units.empty();
@@ -59,7 +61,8 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& 
   while (!left.empty()) {
     const size_t count = epoch_units(left, epoch_bytes_max);
     RVM_ASSIGN(const ReplayResult result,
-               replay(log, store, left.first(count), scan.end_lsn, status, LogState::recovering));
+               replay(log, store, left.first(count), std::exchange(scan.contents, {}), scan.end_lsn,
+                      status, LogState::recovering));
     report.pages_written += result.pages;
     report.pages_damaged += result.pages_damaged;
     left = left.subspan(count);

@@ -111,7 +111,7 @@ Result<void> Rvm::Impl::truncate_epoch_locked() {
   std::span<const UnitPlace> left(scan.units);
   while (!left.empty()) {
     const size_t count = epoch_units(left, options.recovery_bytes_max);
-    auto replayed = replay(*log, *store, left.first(count), target.lsn, status, LogState::live);
+    auto replayed = replay(*log, *store, left.first(count), {}, target.lsn, status, LogState::live);
     if (!replayed && store->home_incomplete()) failed = true;
     RVM_ASSIGN(const ReplayResult result, std::move(replayed));
     left = left.subspan(count);
