@@ -196,7 +196,7 @@ TEST_P(HandlesOf, files_outlive_a_drop_of_all_caches) {
   }
   OK(rename("dir/b", "dir/renamed"));
   sync();
-  std::ofstream("/proc/sys/vm/drop_caches") << "2";
+  std::ofstream("/proc/sys/vm/drop_caches") << "3";
   File mount(".", O_RDONLY | O_DIRECTORY);
   const auto reopen = [&](const char* name, int flags) {
     return open_by_handle_at(mount, reinterpret_cast<file_handle*>(handles[name].data()), flags);
@@ -214,7 +214,7 @@ TEST_P(HandlesOf, files_outlive_a_drop_of_all_caches) {
     EXPECT_EQ(faccessat(dir, "renamed", F_OK, 0), 0);
   }
   OK(unlink("dir/a"));
-  std::ofstream("/proc/sys/vm/drop_caches") << "2";
+  std::ofstream("/proc/sys/vm/drop_caches") << "3";
   FAILS(reopen("dir/a", O_RDONLY), ESTALE);
 }
 
