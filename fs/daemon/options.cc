@@ -51,6 +51,13 @@ std::string set_workers(Options& options, std::string_view value) {
   return {};
 }
 
+std::string set_receivers(Options& options, std::string_view value) {
+  const auto receivers = parse_number(value);
+  if (!receivers || *receivers == 0 || *receivers > kWorkersMax) return "a number from 1 to 256";
+  options.receivers = *receivers;
+  return {};
+}
+
 std::string set_placement(Options& options, std::string_view value) {
   if (value != "caller" && value != "kernel") return "caller or kernel";
   options.follow_caller = value == "caller";
@@ -110,6 +117,7 @@ constexpr std::array kOwnOptions = {
     OwnOption{"commit", true, set_commit},
     OwnOption{"metadata_memory", true, set_metadata_memory},
     OwnOption{"workers", true, set_workers},
+    OwnOption{"receivers", true, set_receivers},
     OwnOption{"placement", true, set_placement},
     OwnOption{"offset", true, [](O& o, V v) { return set_aligned_size(o.offset, v); }},
     OwnOption{"sizelimit", true, [](O& o, V v) { return set_aligned_size(o.size_limit, v); }},

@@ -26,6 +26,7 @@ struct Options {
   bool foreground = false;
   bool debug = false;
   uint32_t workers = 8;       // threads that serve requests, at most
+  uint32_t receivers = 0;     // of them receive at once (turns.h); 0: by the number of CPUs
   bool clone_fd = false;      // a descriptor of /dev/fuse for each worker
   bool follow_caller = true;  // workers run at the CPU of the program that they serve
   bool allow_other = false;

@@ -20,6 +20,7 @@ namespace rvmfs {
 namespace {
 
 constexpr uint64_t kForeverSeconds = 1'000'000'000;
+constexpr uint32_t kShortTransferBytes = 64 << 10;
 
 constexpr RawRequest kNone;
 thread_local const RawRequest* current = &kNone;
@@ -138,6 +139,25 @@ const RawRequest& current_request() { return *current; }
 CurrentRequest::CurrentRequest(const RawRequest& request) { current = &request; }
 
 CurrentRequest::~CurrentRequest() { current = &kNone; }
+
+bool takes_long(const RawRequest& request) {
+  switch (request.header.opcode) {
+    case FUSE_READ: {
+      const auto in = request.in<fuse_read_in>();
+      return in && in->size > kShortTransferBytes;
+    }
+    case FUSE_WRITE: return request.header.len > kShortTransferBytes;
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case protocol::kSyncfs:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case protocol::kCopyFileRange64:
+    case FUSE_IOCTL:
+    case FUSE_DESTROY: return true;
+    default: return false;
+  }
+}
 
 bool write_kills_suid_gid() {
   const auto in = current_request().in<fuse_write_in>();

@@ -47,6 +47,10 @@ class CurrentRequest {
   CurrentRequest& operator=(const CurrentRequest&) = delete;
 };
 
+// Whether it may take so long that other requests should not wait for it. Small reads and writes
+// usually are served from the host's cache; if not, the device says so (announcing_device.h).
+bool takes_long(const RawRequest& request);
+
 // Did the kernel ask to clear setuid, setgid and file capabilities with this WRITE or SETATTR?
 bool write_kills_suid_gid();
 bool setattr_kills_suid_gid();

@@ -3,7 +3,6 @@
 // See reply_lanes.h.
 #include "fs/daemon/reply_lanes.h"
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,14 +12,12 @@
 #include <cstring>
 #include <system_error>
 
-#include "fs/daemon/messages.h"
+#include "fs/daemon/futex.h"
 
 namespace rvmfs {
 namespace {
 
-constexpr auto kWatchInterval = std::chrono::milliseconds(2);
 constexpr int kLooksUntilFreed = 5;
-constexpr int kQuietIntervals = 25;  // then the watcher sleeps
 constexpr auto kPauseMin = std::chrono::milliseconds(50);
 constexpr auto kPauseMax = std::chrono::seconds(30);
 constexpr int kPauseFactor = 4;
@@ -28,14 +25,6 @@ constexpr auto kPauseForgotten = std::chrono::minutes(1);
 // The shortest there is. A thread of the idle class that waits for its turn among busy ones waits
 // for as long as they take to run for about 300 times its slice.
 constexpr uint64_t kSliceNanoseconds = 100'000;
-
-void futex_wait(std::atomic<uint32_t>& word, uint32_t while_it_is) {
-  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, while_it_is, nullptr, nullptr, 0);
-}
-
-void futex_wake(std::atomic<uint32_t>& word) {
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-}
 
 bool bind_to(int cpu) {
   cpu_set_t set;
@@ -117,7 +106,9 @@ struct ReplyLanes::Lane {
   std::atomic<pid_t> id{0};  // of the thread
 };
 
-ReplyLanes::ReplyLanes() : pause_(kPauseMin) {}
+ReplyLanes::ReplyLanes(Watcher& watcher) : pause_(kPauseMin), watcher_(watcher) {
+  watcher.watch([this] { return look_at_lanes(); });
+}
 
 ReplyLanes::~ReplyLanes() { stop(); }
 
@@ -144,7 +135,7 @@ bool ReplyLanes::send(int cpu, int fd, std::span<const iovec> parts) {
     ++slot.count;
     slot.state = Slot::ready;
     wake(*lane);
-    if (watching_ == 0) wake_watcher();
+    watcher_.wake();
     return true;
   }
   return false;
@@ -168,7 +159,6 @@ ReplyLanes::Lane* ReplyLanes::make_lane(int cpu) {
   std::unique_ptr<Lane> made(place == nullptr ? new Lane(cpu) : nullptr);
   Lane* const lane = made ? made.get() : place.load();
   try {
-    if (!watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
     lane->ended = false;
     std::thread([this, lane] { run(*lane); }).detach();
   } catch (const std::system_error&) {
@@ -218,25 +208,6 @@ bool ReplyLanes::send_ready(Lane& lane) {
   return any;
 }
 
-void ReplyLanes::wake_watcher() {
-  watching_ = 1;
-  futex_wake(watching_);
-}
-
-void ReplyLanes::watch() {
-  int quiet = 0;
-  while (!stopping_) {
-    std::this_thread::sleep_for(kWatchInterval);
-    quiet = look_at_lanes() ? 0 : quiet + 1;
-    if (quiet < kQuietIntervals) continue;
-    watching_ = 0;
-    // A reply that came before `watching_` was set is seen now, a later one wakes us.
-    if (!look_at_lanes() && !stopping_) futex_wait(watching_, 0);
-    watching_ = 1;
-    quiet = 0;
-  }
-}
-
 // Returns whether there is anything to watch.
 bool ReplyLanes::look_at_lanes() {
   bool any = false;
@@ -283,10 +254,6 @@ void ReplyLanes::rescue(Lane& lane, Slot& slot) {
 
 void ReplyLanes::stop() {
   stopping_ = true;
-  if (watcher_.joinable()) {
-    wake_watcher();
-    watcher_.join();
-  }
   for (std::atomic<Lane*>& place : lanes_) {
     const std::unique_ptr<Lane> lane(place.exchange(nullptr));
     if (lane == nullptr) continue;
@@ -294,7 +261,7 @@ void ReplyLanes::stop() {
     lane->stopping = true;
     if (lane->id != 0) free_from_idle_class(lane->id, lane->cpu);
     wake(*lane);
-    while (!lane->ended) std::this_thread::sleep_for(kWatchInterval);
+    while (!lane->ended) std::this_thread::sleep_for(Watcher::kInterval);
   }
 }
 

@@ -12,9 +12,9 @@
 //
 // A thread of the idle class waits for as long as others want its CPU, so it may hold nothing that
 // others wait for, and it may not be the only one to send a reply. Hence: lanes do nothing but
-// sending; the kernel takes a second copy of a reply for nothing (ENOENT); and a watcher looks
-// every few milliseconds whether a reply is stuck in a lane, sends it itself, and closes the lanes
-// for a while (longer each time).
+// sending; the kernel takes a second copy of a reply for nothing (ENOENT); and the watcher looks
+// whether a reply is stuck in a lane, sends it itself, and closes the lanes for a while (longer
+// each time).
 //
 // Thread rules: any thread, except where said.
 #pragma once
@@ -29,7 +29,8 @@
 #include <memory>
 #include <mutex>
 #include <span>
-#include <thread>
+
+#include "fs/daemon/watcher.h"
 
 namespace rvmfs {
 
@@ -38,7 +39,8 @@ class ReplyLanes {
   // Larger replies are not worth a copy.
   static constexpr size_t kReplyBytesMax = 16 << 10;
 
-  ReplyLanes();
+  // The watcher, which is not started yet, looks at the lanes from now on.
+  explicit ReplyLanes(Watcher& watcher);
   ~ReplyLanes();  // as stop()
   ReplyLanes(const ReplyLanes&) = delete;
   ReplyLanes& operator=(const ReplyLanes&) = delete;
@@ -51,7 +53,7 @@ class ReplyLanes {
   bool closed() const;
 
   // Every reply has been sent when it returns, and the threads are gone. One thread, once no other
-  // one sends.
+  // one sends and the watcher has stopped.
   void stop();
 
   // How often the watcher had to send a reply (for tests).
@@ -68,21 +70,18 @@ class ReplyLanes {
   void run(Lane& lane);
   static bool send_ready(Lane& lane);
   static void wake(Lane& lane);
-  void watch();
   bool look_at_lanes();
   bool look_at(Lane& lane, Slot& slot);
   void rescue(Lane& lane, Slot& slot);
-  void wake_watcher();
 
   std::array<std::atomic<Lane*>, kCpus> lanes_{};
   std::mutex make_mutex_;
   std::atomic<bool> stopping_{false};
-  std::atomic<uint32_t> watching_{0};  // futex: 0 while the watcher sleeps
   std::atomic<Clock::rep> closed_until_{0};
   std::atomic<uint64_t> rescues_{0};
   Clock::duration pause_{};    // the watcher's: how long lanes are closed next time
   Clock::time_point rescued_;  // the watcher's: when it last had to
-  std::thread watcher_;
+  Watcher& watcher_;
 };
 
 }  // namespace rvmfs

@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "fs/daemon/announcing_device.h"
 #include "fs/daemon/daemonize.h"
 #include "fs/daemon/image.h"
 #include "fs/daemon/messages.h"
@@ -33,6 +34,11 @@ namespace {
 constexpr int kFailure = 1;
 constexpr auto kBusyInterval = std::chrono::milliseconds(20);
 constexpr int kPatienceMilliseconds = 1000;
+constexpr uint32_t kProcessorsOfReceiver = 4;
+
+uint32_t default_receivers() {
+  return std::max(1U, std::thread::hardware_concurrency() / kProcessorsOfReceiver);
+}
 
 void tell_recovery(const rvm::RecoveryReport& report, std::chrono::steady_clock::duration took) {
   if (!report.was_needed) return;
@@ -89,7 +95,8 @@ class Mount {
   Result<void> open_volume() {
     // Before anything is written: a device that something else has mounted is not touched.
     if (!options_.volume.read_only) RVM_TRY(claim_.take(options_.image));
-    RVM_ASSIGN(device_, open_image(options_));
+    RVM_ASSIGN(std::shared_ptr<rvm::Device> image, open_image(options_));
+    device_ = make_announcing_device(std::move(image), Turns::pass_mine);
     MountOptions mount_options = options_.volume;
     mount_options.count_lookups = true;
     const auto start = std::chrono::steady_clock::now();
@@ -152,6 +159,8 @@ class Mount {
     settings.mount_point = options_.mount_point;
     settings.debug = options_.debug;
     settings.workers = options_.workers;
+    const uint32_t wanted = options_.receivers > 0 ? options_.receivers : default_receivers();
+    settings.receivers = std::min(options_.workers, wanted);
     settings.clone_fd = options_.clone_fd;
     // Replies have to go through the descriptor of their worker then, which may be closed earlier.
     settings.follow_caller = options_.follow_caller && !options_.clone_fd;

@@ -83,7 +83,14 @@ void fill(Arguments& arguments, const SessionSettings& settings) {
 }  // namespace
 
 Session::Session(SessionSettings settings, MountState& state)
-    : settings_(std::move(settings)), state_(state), placement_(settings_.follow_caller) {}
+    : settings_(std::move(settings)),
+      state_(state),
+      placement_(settings_.follow_caller),
+      lanes_(watcher_),
+      turns_(settings_.receivers, {[this](Turns::Seat& seat) { place(static_cast<Worker&>(seat)); },
+                                   [this] { spawn(); }}) {
+  watcher_.watch([this] { return turns_.look(); });
+}
 
 Session::~Session() {
   stop();
@@ -123,8 +130,9 @@ Result<void> Session::attach() {
 }
 
 Result<void> Session::start() {
-  const std::lock_guard lock(workers_mutex_);
-  if (!spawn()) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
+  bool started = watcher_.start();
+  for (uint32_t i = 0; i < settings_.receivers; ++i) started = started && spawn();
+  if (!started) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
   return {};
 }
 
@@ -147,6 +155,7 @@ void Session::forget_attributes(fuse_ino_t inode) {
 
 void Session::stop() {
   stopping_ = true;
+  turns_.close();
   // A worker that waits in read(2) is woken by a signal. The signal may come just before the read,
   // so it is sent again until the worker is gone.
   const timespec pause{0, kStopRetryNanoseconds};
@@ -163,22 +172,26 @@ void Session::stop() {
     }
     worker->thread.join();
   }
+  watcher_.stop();
   lanes_.stop();
   const std::lock_guard lock(workers_mutex_);
   workers_.clear();
 }
 
+// Without another thread, those that are there serve on.
 bool Session::spawn() {
+  const std::lock_guard lock(workers_mutex_);
   if (workers_.size() >= settings_.workers || stopping_) return true;
   auto worker = std::make_unique<Worker>();
   Worker& self = *worker;
-  ++idle_;
+  ++living_;
   try {
     self.thread = std::thread([this, &self] { serve(self); });
   } catch (const std::system_error&) {
-    --idle_;
+    --living_;
     return false;
   }
+  turns_.join(self);
   workers_.push_back(std::move(worker));
   return true;
 }
@@ -197,24 +210,26 @@ int Session::open_channel() {
 void Session::serve(Worker& self) {
   const Buffer buffer = make_buffer();
   self.id = gettid();
+  if (buffer) receive_all(self, buffer.get());
+  if (!buffer) say(Level::warning, "no memory for a request buffer");
+  self.finished = true;
+  // Without memory for one more worker, the others go on; without any worker it is the end.
+  const bool is_last = --living_ == 0;
+  if (!buffer && !is_last) return;
+  ended_ = true;
+  turns_.close();
+  notify();
+}
+
+void Session::receive_all(Worker& self, std::byte* buffer) {
   const int fd = open_channel();
   size_t bytes = 0;
-  while (buffer && receive(fd, buffer.get(), bytes)) {
-    if (--idle_ == 0) {
-      const std::lock_guard lock(workers_mutex_);
-      spawn();  // without another thread, this one serves on
-    }
-    dispatch(self, fd, buffer.get(), bytes);
-    ++idle_;
+  while (turns_.take(self) && receive(fd, buffer, bytes)) {
+    const Turns::Request request(turns_, self);
+    watcher_.wake();
+    dispatch(self, fd, buffer, bytes);
   }
   if (fd != fuse_session_fd(fuse_)) close(fd);
-  self.finished = true;
-  if (!buffer) --idle_;
-  // Without memory for one more worker, the others go on; without any worker it is the end.
-  if (!buffer) say(Level::warning, "no memory for a request buffer");
-  if (!buffer && idle_ > 0) return;
-  ended_ = true;
-  notify();
 }
 
 bool Session::receive(int fd, std::byte* buffer, size_t& bytes) {
@@ -241,26 +256,21 @@ void Session::dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes) {
   memcpy(&request.header, buffer, sizeof request.header);
   request.body = {buffer + sizeof(fuse_in_header), bytes - sizeof(fuse_in_header)};
   const int cpu = placement_.see(request.header, lanes_.closed());
-  if (self.cpu != cpu || misplaced_) place(self, cpu);
+  home_ = cpu;
+  if (settings_.workers == 1) place(self);
+  if (self.cpu != cpu || takes_long(request)) turns_.pass(self);
   if (self.cpu == cpu) request.lane = cpu;
   placement_.begin(request.header);
   work(request, {buffer, bytes});
   placement_.end(request.header);
 }
 
-// Binds the workers to `cpu`. Those that sleep (most do) are just told. One that runs would be
-// moved at once, by a kernel thread, and the CPU that it leaves would then look for work and take
-// the program away again from where we go; so the caller itself is bound by the next one.
-void Session::place(Worker& self, int cpu) {
-  const std::lock_guard lock(workers_mutex_);
-  for (const auto& worker : workers_) {
-    const bool is_other = worker.get() != &self || workers_.size() == 1;
-    if (!is_other || worker->cpu == cpu || worker->id == 0) continue;
-    placement_.bind(worker->id, cpu);
-    worker->cpu = cpu;
-  }
-  misplaced_ = std::any_of(workers_.begin(), workers_.end(),
-                           [&](const auto& worker) { return worker->cpu != cpu; });
+// Binds a worker that is about to receive. It sleeps yet: a thread that runs would be moved at
+// once, by a thread of the kernel, and the CPU that it leaves would then look for work and take the
+// program away again from where we go. So who finds itself in the wrong place passes its turn.
+void Session::place(Worker& worker) {
+  const int cpu = home_;
+  if (worker.cpu.exchange(cpu) != cpu) placement_.bind(worker.id, cpu);
 }
 
 void Session::work(const RawRequest& request, std::span<std::byte> whole) {

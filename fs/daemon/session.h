@@ -5,9 +5,10 @@
 // every reply on its way out (init_flags.h); kernel features that are newer than the distribution's
 // libfuse do not wait for it.
 //
-// Workers: as many as are busy at once, plus one that waits, up to a limit. A worker reads a
-// request into its own buffer, carries it out and replies. Where it runs, and from which thread the
-// reply is sent, is the matter of placement.h and reply_lanes.h.
+// Workers: as many as are busy with long requests at once, plus those that receive, up to a limit.
+// A worker whose turn it is (turns.h) reads a request into its own buffer, carries it out and
+// replies. Where it runs, and from which thread the reply is sent, is the matter of placement.h and
+// reply_lanes.h.
 //
 // Life: mount -> start -> (ready) -> (ended) -> stop -> destructor. `ended` comes when the
 // filesystem was unmounted, or the connection was aborted, or stop() was called.
@@ -30,6 +31,8 @@
 #include "fs/daemon/raw_request.h"
 #include "fs/daemon/reply_lanes.h"
 #include "fs/daemon/state.h"
+#include "fs/daemon/turns.h"
+#include "fs/daemon/watcher.h"
 
 namespace rvmfs {
 
@@ -38,6 +41,7 @@ struct SessionSettings {
   std::string mount_point;  // absolute
   bool debug = false;
   uint32_t workers = 8;
+  uint32_t receivers = 1;  // how many of them receive at once
   bool clone_fd = false;
   bool follow_caller = true;         // workers run where the requests come from (placement.h)
   bool block_device = false;         // mounted as "fuseblk", with `source` as the device
@@ -73,7 +77,7 @@ class Session {
   void stop();
 
  private:
-  struct Worker {
+  struct Worker : Turns::Seat {
     std::thread thread;
     std::atomic<bool> finished{false};
     std::atomic<pid_t> id{0};
@@ -88,11 +92,12 @@ class Session {
 
   bool spawn();  // false: the host gave no thread
   void serve(Worker& self);
+  void receive_all(Worker& self, std::byte* buffer);
   int open_channel();                                      // the descriptor for one worker
   bool receive(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
   void dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes);
   void work(const RawRequest& request, std::span<std::byte> whole);
-  void place(Worker& self, int cpu);
+  void place(Worker& worker);
   void notify() const;
 
   SessionSettings settings_;
@@ -103,10 +108,12 @@ class Session {
   std::atomic<bool> ready_{false};
   std::atomic<bool> ended_{false};
   std::atomic<bool> stopping_{false};
-  std::atomic<int> idle_{0};
+  std::atomic<int> living_{0};  // workers
   Placement placement_;
-  std::atomic<bool> misplaced_{false};  // some worker is bound elsewhere than where it should be
+  std::atomic<int> home_{Placement::kUnknown};  // where workers should be bound to
+  Watcher watcher_;
   ReplyLanes lanes_;
+  Turns turns_;
   std::mutex workers_mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

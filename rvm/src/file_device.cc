@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -90,6 +91,7 @@ class FileDevice final : public Device {
         size_(bytes) {}
 
   Result<void> read(uint64_t offset, std::span<std::byte> out) override;
+  size_t read_cached(uint64_t offset, std::span<std::byte> out) override;
   Result<void> write(uint64_t offset, std::span<const std::byte> in) override;
   Result<void> flush() override;
   Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override;
@@ -138,6 +140,13 @@ Result<void> FileDevice::read(uint64_t offset, std::span<std::byte> out) {
     offset += static_cast<uint64_t>(got);
   }
   return {};
+}
+
+size_t FileDevice::read_cached(uint64_t offset, std::span<std::byte> out) {
+  if (!inside(offset, out.size(), size())) return 0;
+  const iovec part{out.data(), std::min(out.size(), kTransferBytesMax)};
+  const ssize_t got = ::preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  return got > 0 ? static_cast<size_t>(got) : 0;  // whatever is wrong, read() will say so
 }
 
 Result<void> FileDevice::write(uint64_t offset, std::span<const std::byte> in) {

@@ -32,6 +32,10 @@ class RangeDevice final : public Device {
     return base_->read(begin, head);
   }
 
+  size_t read_cached(uint64_t offset, std::span<std::byte> out) override {
+    return check(offset, out.size()) ? base_->read_cached(base_offset_ + offset, out) : 0;
+  }
+
   Result<void> write(uint64_t offset, std::span<const std::byte> in) override {
     RVM_TRY(check(offset, in.size()));
     return base_->write(base_offset_ + offset, in);

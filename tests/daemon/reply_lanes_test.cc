@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 class Replies : public testing::Test {
  protected:
   void SetUp() override {
+    ASSERT_TRUE(watcher_.start());
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_.data()), 0);
     const timeval patience{20, 0};
     ASSERT_EQ(setsockopt(ends_[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
@@ -33,8 +34,13 @@ class Replies : public testing::Test {
     while (!CPU_ISSET(cpu_, &allowed)) ++cpu_;
   }
   void TearDown() override {
-    lanes_.stop();
+    stop();
     for (const int end : ends_) close(end);
+  }
+
+  void stop() {
+    watcher_.stop();
+    lanes_.stop();
   }
 
   bool send(uint64_t unique, size_t body_bytes) {
@@ -73,7 +79,8 @@ class Replies : public testing::Test {
 
   std::array<int, 2> ends_{-1, -1};
   int cpu_ = 0;
-  ReplyLanes lanes_;
+  Watcher watcher_;
+  ReplyLanes lanes_{watcher_};
   std::set<uint64_t> seen_;
 };
 
@@ -134,7 +141,7 @@ TEST_F(Replies, OfManyWorkersAtOnceAllArrive) {
     }
   });
   for (std::thread& worker : workers) worker.join();
-  lanes_.stop();  // everything has been sent then
+  stop();  // everything has been sent then
   const fuse_out_header last{sizeof last, 0, 9999};
   ASSERT_EQ(write(ends_[0], &last, sizeof last), static_cast<ssize_t>(sizeof last));
   kernel.join();
@@ -177,10 +184,10 @@ TEST_F(Replies, OnACpuThatDoesNotExistAreLeftToTheCaller) {
 
 TEST_F(Replies, StoppingTwiceIsFineAndAfterwardsNoneIsTaken) {
   send_once_it_is_there(1);
-  lanes_.stop();
+  stop();
   EXPECT_EQ(receive(), 1u);
   EXPECT_FALSE(send(2, 10));
-  lanes_.stop();
+  stop();
 }
 
 }  // namespace

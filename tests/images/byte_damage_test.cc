@@ -11,20 +11,20 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
 
 #include "rvm/log_format.h"
 #include "tests/images/damage_judge.h"
 #include "tests/images/memory_meter.h"
 #include "tests/support/environment.h"
+#include "tests/support/processor_time.h"
 #include "tests/support/tier.h"
 
 namespace rvmfs::test {
 namespace {
 
 constexpr uint64_t kMemoryMax = 64 << 20;
-constexpr double kSecondsMax = 20;  // of a busy machine, with sanitizers
+constexpr double kSecondsMax = 20;  // of processor time, with sanitizers
 
 struct Range {
   uint64_t begin, end;  // in the image
@@ -80,10 +80,9 @@ class ByteDamage : public ::testing::TestWithParam<size_t> {
     }
     reset_memory_peak();
     const uint64_t before = memory_in_use();
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = processor_seconds();
     const Verdict verdict = judge_damaged(sample(), image, last_unit);
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double seconds = processor_seconds() - begin;
     total.add("images");
     total.add(verdict.whole ? "right" : verdict.mounted ? "in_part" : "refused");
     std::string wrong = verdict.wrong;

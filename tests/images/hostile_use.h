@@ -23,7 +23,7 @@
 namespace rvmfs::test {
 
 inline constexpr uint64_t kHostileMemoryMax = 256 << 20;
-inline constexpr double kHostileSecondsMax = 20;  // of a busy machine, with sanitizers
+inline constexpr double kHostileSecondsMax = 20;  // of processor time, with sanitizers
 
 // Each: empty, or what is wrong.
 std::string mount_hostile(const SparseImage& image);

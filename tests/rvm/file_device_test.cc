@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -81,6 +82,19 @@ TEST_F(FileDevice, bytes_are_there_after_it_is_opened_again) {
   EXPECT_EQ(device->size(), 17345u);
   EXPECT_EQ(read_all(*device, 12345, 5000), pattern(5000, 1));
   EXPECT_EQ(device->name(), path_);
+}
+
+TEST_F(FileDevice, reads_from_the_cache_only_what_is_true) {
+  const auto device = open({.create = true});
+  const Bytes bytes = pattern(100'000, 3);
+  write_all(*device, 0, bytes);
+  Bytes out(50'000);
+  // How much the host has at hand is its own business.
+  const size_t there = device->read_cached(40'000, out);
+  ASSERT_LE(there, out.size());
+  EXPECT_EQ(std::memcmp(out.data(), bytes.data() + 40'000, there), 0);
+  EXPECT_EQ(device->read_cached(60'000, out), 0u);  // beyond the end: read() says so
+  EXPECT_ERROR(device->read(60'000, out), Errc::out_of_range);
 }
 
 TEST_F(FileDevice, second_open_for_writing_is_busy_until_the_first_is_closed) {

@@ -35,6 +35,10 @@ class Device {
   // holes read as zeros. Errors: io, out_of_range.
   virtual Result<void> read(uint64_t offset, std::span<std::byte> out) = 0;
 
+  // Reads as many of these bytes, from the first one on, as it can without waiting for a medium,
+  // and returns how many. None where nobody can tell.
+  virtual size_t read_cached(uint64_t /*offset*/, std::span<std::byte> /*out*/) { return 0; }
+
   // Writes all bytes or fails. A file grows when written beyond its end; other devices answer
   // out_of_range. Errors: io, no_space, out_of_range, read_only.
   virtual Result<void> write(uint64_t offset, std::span<const std::byte> in) = 0;
