@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "fs/daemon/futex.h"
+
 namespace rvmfs {
 namespace {
 
@@ -35,8 +37,9 @@ bool Turns::take(Seat& seat) {
       return true;
     }
     waiting_.push_back(&seat);
+    seat.asleep_ = 1;
   }
-  seat.woken_.acquire();
+  while (seat.asleep_ != 0) futex_wait(seat.asleep_, 1);
   return seat.has_turn_;
 }
 
@@ -63,13 +66,18 @@ void Turns::hand_on() {
   if (next == nullptr) return events_.nobody_waits();
   events_.chosen(*next);
   next->has_turn_ = true;
-  next->woken_.release();
+  wake(*next);
+}
+
+void Turns::wake(Seat& seat) {
+  seat.asleep_ = 0;
+  futex_wake(seat.asleep_);
 }
 
 void Turns::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  for (Seat* const seat : waiting_) seat->woken_.release();
+  for (Seat* const seat : waiting_) wake(*seat);
   waiting_.clear();
 }
 

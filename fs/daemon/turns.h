@@ -19,7 +19,6 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <semaphore>
 #include <vector>
 
 namespace rvmfs {
@@ -33,7 +32,7 @@ class Turns {
     std::atomic<bool> has_turn_{false};
     std::atomic<bool> busy_{false};
     std::atomic<uint64_t> requests_{0};
-    std::binary_semaphore woken_{0};
+    std::atomic<uint32_t> asleep_{0};  // futex
     uint64_t seen_ = 0;  // of requests_, when somebody looked last
   };
 
@@ -75,6 +74,7 @@ class Turns {
 
  private:
   void hand_on();
+  static void wake(Seat& seat);
 
   const Events events_;
   std::mutex mutex_;
