@@ -138,11 +138,14 @@ Result<void> RangeChange::reserve_holes() {
   return {};
 }
 
-// The parts of the range that are not in the whole blocks [first, stop).
+// The parts of the range that are not in the whole blocks [first, stop). Nothing behind the end of
+// the file: a loss of power may bring back the size before a truncation, and the bytes that were
+// there then.
 Result<void> RangeChange::zero_edges(uint64_t first, uint64_t stop) {
-  RVM_TRY(zero_in_block(core_, inode_, begin_, std::min(end_, first * kBlockBytes)));
+  const uint64_t end = grows() ? end_ : std::min(end_, item_.size);
+  RVM_TRY(zero_in_block(core_, inode_, begin_, std::min(end, first * kBlockBytes)));
   if (stop < first) return {};
-  return zero_in_block(core_, inode_, stop * kBlockBytes, end_);
+  return zero_in_block(core_, inode_, stop * kBlockBytes, end);
 }
 
 // Holes get the reserved blocks. To be zeroed, whole blocks become unwritten: their bytes need not

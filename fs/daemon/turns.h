@@ -33,7 +33,7 @@ class Turns {
     std::atomic<bool> busy_{false};
     std::atomic<uint64_t> requests_{0};
     std::atomic<uint32_t> asleep_{0};  // futex
-    uint64_t seen_ = 0;  // of requests_, when somebody looked last
+    uint64_t seen_ = 0;                // of requests_, when somebody looked last
   };
 
   // What the owner does about it: `chosen` is called for a sleeping worker just before it is woken

@@ -202,6 +202,26 @@ TEST(FsCrash, ATruncationThatIsLostBringsBackEveryByte) {
   });
 }
 
+// So do holes that are made there, and ranges of zeros.
+TEST(FsCrash, AHoleBehindTheEndLeavesTheBytesOfATruncationThatIsLost) {
+  run_workload("fs_cut_and_punch", {}, [](FsRig& rig, uint64_t) {
+    Op cut = op(Op::Kind::truncate, "/file");
+    rig.apply(op(Op::Kind::mknod, "/file"));
+    for (uint64_t i = 0; i < 8; ++i) {
+      rig.apply(write("/file", 0, 16'384, 1 + i));
+      rig.apply(op(Op::Kind::reopen, "/"));  // a sync would leave the bytes in the log, too
+      cut.length = i % 2 == 0 ? 477 : 5'000;
+      rig.apply(cut);
+      Op change = op(Op::Kind::fallocate, "/file");
+      change.flags =
+          FALLOC_FL_KEEP_SIZE | (i % 4 < 2 ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+      change.offset = i < 4 ? 392 : 5'500;
+      change.length = i % 2 == 0 ? 4'174 : 1'000;
+      rig.apply(change);
+    }
+  });
+}
+
 TEST(FsCrash, GrowingTheVolumeMayBeCutAnywhere) {
   FsRigOptions options;
   options.image_file = true;
