@@ -51,6 +51,7 @@ def script(name, command):
 
 PARTS = [
     gtest("crash", "crash_tests", "*Crash*", 10, 100),
+    gtest("sequences", "crash_tests", "FsSequences.*", 20, 200),
     gtest("faults", "crash_tests", "*Fault*", 1, 1),
     gtest("images", "images_tests", "*", 1, 1),
     gtest("model", "model_tests", "Model.*", 10, 100),
