@@ -63,6 +63,9 @@ class RangeChange {
   };
 
   bool grows() const { return !keep_size_ && end_ > item_.size; }
+  // Where zeros end. What lies behind the end of the file stays as it is: a loss of power may bring
+  // back the size before a truncation, and the bytes that were there then.
+  uint64_t zeros_end() const { return grows() ? end_ : std::min(end_, item_.size); }
 
   Result<void> look();
   Result<void> change_item();
@@ -138,18 +141,16 @@ Result<void> RangeChange::reserve_holes() {
   return {};
 }
 
-// The parts of the range that are not in the whole blocks [first, stop). Nothing behind the end of
-// the file: a loss of power may bring back the size before a truncation, and the bytes that were
-// there then.
+// The parts of the range that are not in the whole blocks [first, stop).
 Result<void> RangeChange::zero_edges(uint64_t first, uint64_t stop) {
-  const uint64_t end = grows() ? end_ : std::min(end_, item_.size);
-  RVM_TRY(zero_in_block(core_, inode_, begin_, std::min(end, first * kBlockBytes)));
+  RVM_TRY(zero_in_block(core_, inode_, begin_, std::min(zeros_end(), first * kBlockBytes)));
   if (stop < first) return {};
-  return zero_in_block(core_, inode_, stop * kBlockBytes, end);
+  return zero_in_block(core_, inode_, stop * kBlockBytes, zeros_end());
 }
 
 // Holes get the reserved blocks. To be zeroed, whole blocks become unwritten: their bytes need not
-// be written, and they stay the file's. Nearly always this is one transaction. Edges come after it,
+// be written, and they stay the file's; not the one with the end of the file in it, since an
+// unwritten block is filled up when it is written. Nearly always this is one transaction. Edges come after it,
 // so that a call that is refused for want of space has changed nothing.
 Result<void> RangeChange::commit() {
   Progress progress{0, blocks_up(begin_), false};
@@ -160,7 +161,7 @@ Result<void> RangeChange::commit() {
     fresh_.keep(progress.fresh);
   }
   if (kind_ != RangeKind::zero) return {};
-  return zero_edges(blocks_up(begin_), end_ / kBlockBytes);
+  return zero_edges(blocks_up(begin_), zeros_end() / kBlockBytes);
 }
 
 // The last step sets size and times.
@@ -169,7 +170,7 @@ Result<RangeChange::Progress> RangeChange::commit_step(Operation& op, Progress b
   RVM_ASSIGN(const FreshBlocks::Committed committed,
              fresh_.commit(op, map_, before.fresh, true, weight_max));
   Progress after{committed.next, before.marked, committed.next == fresh_.extents().size()};
-  const uint64_t stop = end_ / kBlockBytes;
+  const uint64_t stop = zeros_end() / kBlockBytes;
   if (kind_ == RangeKind::zero && after.done && after.marked < stop) {
     RVM_ASSIGN(after.marked, map_.mark(op, before.marked, stop, true, weight_max));
     after.done = after.marked >= stop;

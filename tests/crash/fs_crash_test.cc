@@ -222,6 +222,26 @@ TEST(FsCrash, AHoleBehindTheEndLeavesTheBytesOfATruncationThatIsLost) {
   });
 }
 
+// A block that was made zeros as a whole is padded with zeros when it is written again.
+TEST(FsCrash, AWriteIntoABlockOfZerosLeavesTheBytesOfATruncationThatIsLost) {
+  run_workload("fs_cut_and_zero", {}, [](FsRig& rig, uint64_t) {
+    Op cut = op(Op::Kind::truncate, "/file");
+    cut.length = 5'000;
+    Op zero = op(Op::Kind::fallocate, "/file");
+    zero.flags = FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE;
+    zero.offset = 4'096;
+    zero.length = 8'192;
+    rig.apply(op(Op::Kind::mknod, "/file"));
+    for (uint64_t i = 0; i < 4; ++i) {
+      rig.apply(write("/file", 0, 16'384, 1 + 2 * i));
+      rig.apply(op(Op::Kind::reopen, "/"));
+      rig.apply(cut);
+      rig.apply(zero);
+      rig.apply(write("/file", 4'100, i < 2 ? 10 : 3'000, 2 + 2 * i));
+    }
+  });
+}
+
 TEST(FsCrash, GrowingTheVolumeMayBeCutAnywhere) {
   FsRigOptions options;
   options.image_file = true;
