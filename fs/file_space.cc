@@ -150,8 +150,8 @@ Result<void> RangeChange::zero_edges(uint64_t first, uint64_t stop) {
 
 // Holes get the reserved blocks. To be zeroed, whole blocks become unwritten: their bytes need not
 // be written, and they stay the file's; not the one with the end of the file in it, since an
-// unwritten block is filled up when it is written. Nearly always this is one transaction. Edges come after it,
-// so that a call that is refused for want of space has changed nothing.
+// unwritten block is filled up when it is written. Nearly always this is one transaction. Edges
+// come after it, so that a call that is refused for want of space has changed nothing.
 Result<void> RangeChange::commit() {
   Progress progress{0, blocks_up(begin_), false};
   while (!progress.done) {

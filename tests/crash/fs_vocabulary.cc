@@ -136,17 +136,19 @@ std::vector<Word> contents() {
       {"allocate_b", fallocate("/b", 0, 4000, 0), "/b", "/"},
       {"allocate_df_keep", fallocate("/d/f", 6000, 30'000, FALLOC_FL_KEEP_SIZE), "/d/f", "/d"},
       {"punch_a_edges", fallocate("/a", 1000, 6000, kPunch), "/a", "/"},
+      {"punch_a_tail", fallocate("/a", 4500, 9000, kPunch), "/a", "/"},
       {"punch_g_blocks", fallocate("/g", 4096, 8192, kPunch), "/g", "/"},
       {"punch_b", fallocate("/b", 50, 100, kPunch), "/b", "/"},
       {"zero_a", fallocate("/a", 2000, 7000, FALLOC_FL_ZERO_RANGE), "/a", "/"},
+      {"zero_a_tail", fallocate("/a", 4500, 9000, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE), "/a",
+       "/"},
       {"zero_df_beyond", fallocate("/d/f", 5000, 9000, FALLOC_FL_ZERO_RANGE), "/d/f", "/d"},
       {"copy_a_df", copy("/a", "/d/f", 8192, 100), "/d/f", "/d"},
   };
 }
 
 constexpr char kSyncLetters[] = {'n', 'f', 'd'};
-constexpr const char* kStyleNames[] = {"lazy", "eager", "incremental", "epoch",
-                                       "unlogged"};
+constexpr const char* kStyleNames[] = {"lazy", "eager", "incremental", "epoch", "unlogged"};
 
 }  // namespace
 
