@@ -67,8 +67,8 @@ class BlockAllocator {
   // the background thread and when space is short. Errors: io of the discard (the blocks are free
   // all the same).
   Result<void> settle_freed();
-  // When space is short: makes pending frees durable and settles them. False if there were none.
-  // Waits for the device: no locks but the inode's data lock.
+  // When space is short, in the volume or on the host: makes pending frees durable and settles
+  // them. False if there were none. Waits for the device: no locks but the inode's data lock.
   Result<bool> make_room();
 
   // Discards free blocks of [first, end), in runs of at least `run_min`, whatever the mount options
@@ -116,6 +116,7 @@ class BlockAllocator {
   BusyBlocks busy_;       // reserved, kept or pending: free in the bitmaps, not to be handed out
   BusyBlocks freed_now_;  // freed by the transaction that is open; perhaps by one that aborted
   std::deque<Pending> pending_;    // in commit order
+  bool settling_ = false;          // settle_freed is about to make some usable
   std::vector<uint64_t> kept_;     // first blocks of chunks kept back
   bool kept_taken_ = false;        // a transaction took one of them; look whether it committed
   bool chunks_exhausted_ = false;  // find_chunk found none, and nothing became free since

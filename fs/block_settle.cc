@@ -69,6 +69,7 @@ Result<void> BlockAllocator::settle_freed() {
   {
     std::lock_guard lock(mutex_);
     spans = take_durable();
+    settling_ = !spans.empty();
   }
   Result<void> outcome;
   for (const Span& span : spans) {
@@ -81,13 +82,15 @@ Result<void> BlockAllocator::settle_freed() {
     busy_.remove(span.block, span.count);
     forget_hints(span.block, span.count);
   }
+  std::lock_guard lock(mutex_);
+  settling_ = false;
   return outcome;
 }
 
 Result<bool> BlockAllocator::make_room() {
   {
     std::lock_guard lock(mutex_);
-    if (pending_.empty()) return false;
+    if (pending_.empty() && !settling_) return false;
   }
   RVM_TRY(core_.rvm->flush());
   RVM_TRY(settle_freed());

@@ -64,6 +64,18 @@ Result<void> finish_truncation(VolumeCore& core, Inode inode, uint64_t size);
 // All of the above, for an operation that plans afterwards.
 Result<void> prepare_extension(VolumeCore& core, Inode inode, uint64_t size, uint64_t new_size);
 
+// Runs `attempt`, and once more if there was no room on the host but blocks that were freed lately
+// can be given back to it. `attempt` must change nothing when there is no room. Call with data
+// locks only.
+template <typename Attempt>
+auto with_room(VolumeCore& core, const Attempt& attempt) {
+  auto result = attempt();
+  if (result || !(result.error() == rvm::Errc::no_space)) return result;
+  const Result<bool> made = core.blocks->make_room();
+  if (made && *made) result = attempt();
+  return result;
+}
+
 // Blocks reserved for holes of one file. Gives back what was not committed.
 class FreshBlocks {
  public:

@@ -248,7 +248,9 @@ Result<void> Volume::fallocate(Inode inode, int mode, uint64_t offset, uint64_t 
   }
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   std::unique_lock data_lock(core.inode_locks.of(inode));
-  return RangeChange(core, inode, {kind, keep_size, kill_suid_gid}, offset, offset + length).run();
+  const RangeChange::How how{kind, keep_size, kill_suid_gid};
+  return with_room(core,
+                   [&] { return RangeChange(core, inode, how, offset, offset + length).run(); });
 }
 
 }  // namespace rvmfs

@@ -224,7 +224,7 @@ Result<size_t> WriteStep::write_to_item() {
 
 Result<size_t> write_step(VolumeCore& core, Inode inode, uint64_t offset,
                           std::span<const std::byte> data, bool kill_suid_gid) {
-  return WriteStep(core, inode, offset, data, kill_suid_gid).run();
+  return with_room(core, [&] { return WriteStep(core, inode, offset, data, kill_suid_gid).run(); });
 }
 
 Result<size_t> Volume::write(Inode inode, uint64_t offset, std::span<const std::byte> in,

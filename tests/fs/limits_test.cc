@@ -5,6 +5,7 @@
 
 #include "fs/inode.h"
 #include "tests/fs/core_world.h"
+#include "tests/support/fault_device.h"
 
 namespace rvmfs::test {
 namespace {
@@ -49,6 +50,40 @@ TEST_F(LimitsTest, ADirectoryTakesAsManySubdirectoriesAsTheFormatAllowsAndNotOne
   EXPECT_NE(find(other, "moving"), 0u);
   make(full, "a file is no link");
   EXPECT_EQ(list(full).size(), 1u);
+}
+
+// The host lets the image grow no further; what the image has can be used.
+TEST_F(LimitsTest, AHostWhoseQuotaIsUsedUpIsToldAndHarmsNothing) {
+  const Inode kept = make(kRoot, "kept"), other = make(kRoot, "other");
+  write(kept, std::string(100'000, 'k'));
+  write(other, std::string(500'000, 'o'));
+  ASSERT_OK(volume_->close());
+  const auto host = std::make_shared<FaultDevice>(device_);
+  auto opened = Volume::open(host, options());
+  ASSERT_TRUE(opened.has_value()) << explain(opened.error());
+  volume_ = std::move(*opened);
+  for (const DeviceCall call : {DeviceCall::write, DeviceCall::allocate}) {
+    host->fail_range(call, device_->size(), 1ULL << 50, EDQUOT);
+  }
+  host->fail(DeviceCall::resize, 0, {.os_errno = EDQUOT, .forever = true});
+  EXPECT_FAILS(volume_->write(kept, 100'000, std::vector<std::byte>(16 << 20)), EDQUOT);
+  EXPECT_FAILS(volume_->fallocate(kept, 0, 0, 16 << 20), EDQUOT);
+  EXPECT_EQ(get(kept).size, 100'000u);
+  EXPECT_OK(volume_->sync());
+  AttributeChange shorter;
+  shorter.valid = AttributeChange::size_bit;
+  shorter.size = 50'000;
+  EXPECT_OK(volume_->setattr(kept, shorter));
+  EXPECT_OK(volume_->unlink(kRoot, "other"));
+  EXPECT_OK(volume_->sync());
+  const Inode more = make(kRoot, "more");
+  write(more, std::string(400'000, 'm'));
+  EXPECT_OK(volume_->sync());
+  EXPECT_GT(host->faults(), 0u);
+  ASSERT_OK(volume_->close());
+  open();
+  EXPECT_EQ(read(find(kRoot, "kept"), 200'000), std::string(50'000, 'k'));
+  EXPECT_EQ(read(find(kRoot, "more"), 500'000), std::string(400'000, 'm'));
 }
 
 TEST_F(LimitsTest, AWriteAcrossTheLargestSizeStopsThere) {

@@ -147,6 +147,22 @@ TEST_F(SpaceTest, AFullHostFailsTheWriteAndPoisonsNothing) {
   EXPECT_EQ(get(file).size, 100000u + (1 << 20));
 }
 
+// Their blocks are still taken on the host until the removal is durable and they are punched out.
+TEST_F(SpaceTest, OnAFullHostTheRoomOfRemovedFilesIsThereAtOnce) {
+  const Inode kept = make(kRoot, "kept"), big = make(kRoot, "big");
+  write(big, std::string(3 << 20, 'b'));
+  write(kept, std::string(100'000, 'k'));
+  ASSERT_OK(volume_->sync());
+  device_->set_host_bytes_max(device_->snapshot().allocated_bytes());
+  EXPECT_FAILS(volume_->write(kept, 100'000, Bytes(1 << 20)), ENOSPC);
+  ASSERT_OK(volume_->unlink(kRoot, "big"));
+  write(kept, std::string(1 << 20, 'k'), 100'000);
+  const Inode more = make(kRoot, "more");
+  EXPECT_OK(volume_->fallocate(more, 0, 0, 1 << 20));
+  EXPECT_EQ(get(kept).size, 100'000u + (1 << 20));
+  EXPECT_FAILS(volume_->fallocate(more, 0, 0, 3 << 20), ENOSPC);
+}
+
 TEST_F(SpaceTest, AFileOfManyPiecesIsTruncatedInSteps) {
   const Inode file = make(kRoot, "file"), other = make(kRoot, "other");
   for (uint64_t i = 0; i < 1200; ++i) {
