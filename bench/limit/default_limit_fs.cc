@@ -6,9 +6,11 @@
 //
 //   default_limit_fs [libfuse options] MOUNTPOINT      (stays in the foreground)
 #include <dirent.h>
+#include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -150,8 +152,14 @@ void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t 
 
 void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* file) {
-  const Result<Attributes> made =
-      volume_of(request).mknod(parent, name, S_IFREG | (mode & 07777), 0, 0, caller_of(request));
+  Volume& volume = volume_of(request);
+  Result<Attributes> made =
+      volume.mknod(parent, name, S_IFREG | (mode & 07777), 0, 0, caller_of(request));
+  // The kernel may have forgotten that there is one.
+  const bool may_exist = (file->flags & O_EXCL) == 0;
+  if (!made && rvmfs::errno_of(made.error()) == EEXIST && may_exist) {
+    made = volume.lookup(parent, name);
+  }
   if (!made) return reply_error(request, made.error());
   const fuse_entry_param entry = to_entry(*made);
   if (fuse_reply_create(request, &entry, file) != 0) volume_of(request).forget(made->inode, 1);
