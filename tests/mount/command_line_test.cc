@@ -2,6 +2,7 @@
 //
 // The command line of rvmfs: what it understands, what it ignores, and what it says to the rest.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +104,16 @@ TEST_P(WithoutFeature, files_and_directories_still_work) {
   }
   ASSERT_EQ(write_file(at("folder/7"), "short", O_TRUNC), 0);
   ASSERT_CALL_OK(symlink("folder/8", at("link").c_str()));
+  {
+    const Fd direct(open(at("folder/9").c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
+    void* const place = mmap(nullptr, 5000, PROT_READ | PROT_WRITE, MAP_SHARED, direct, 0);
+    ASSERT_NE(place, MAP_FAILED) << strerror(errno);
+    EXPECT_EQ(memcmp(place, text(5000, 9).data(), 5000), 0);
+    memcpy(place, "mapped", 6);
+    EXPECT_CALL_OK(msync(place, 5000, MS_SYNC));
+    munmap(place, 5000);
+  }
+  EXPECT_EQ(read_file(at("folder/9")), "mapped" + text(5000, 9).substr(6));
   const Outcome listed = run({"ls", "-l", at("folder")});
   EXPECT_EQ(std::count(listed.output.begin(), listed.output.end(), '\n'), 51) << listed.output;
   EXPECT_EQ(read_file(at("folder/7")), "short");
