@@ -109,11 +109,7 @@ TEST_P(LinksOf, a_file_without_a_name_can_be_the_first) {
 
 class AttributesOf : public InPlace {
  protected:
-  void SetUp() override {
-    InPlace::SetUp();
-    if (IsSkipped() || HasFailure()) return;
-    MUST(make("file"));
-  }
+  void prepare() override { MUST(make("file")); }
 };
 IN_ALL_PLACES(AttributesOf);
 

@@ -12,14 +12,9 @@ namespace {
 
 class NamesOf : public InPlace {
  protected:
-  void SetUp() override {
-    InPlace::SetUp();
-    if (IsSkipped() || HasFailure()) return;
-    MUST(make("file", "content"));
-    MUST(mkdir("dir", 0755));
-    MUST(make("dir/inside"));
+  void prepare() override {
+    make_a_few();
     MUST(mkdir("empty", 0755));
-    OK(symlink("file", "link"));
     OK(symlink("dir", "dirlink"));
     OK(symlink("nowhere", "dangling"));
     OK(symlink("loop2", "loop1"));

@@ -101,6 +101,7 @@ void InPlace::SetUp() {
   MUST(chdir(folder_.c_str()));
   umask(022);
   if (!as_root()) become(kUser, kUser, {kUser, kGroup});
+  prepare();
 }
 
 void InPlace::TearDown() {
@@ -130,6 +131,13 @@ int make(const std::string& name, std::string_view content, mode_t mode) {
   const File file(name, O_WRONLY | O_CREAT | O_TRUNC, mode);
   if (file < 0) return -1;
   return write(file, content.data(), content.size()) == ssize_t(content.size()) ? 0 : -1;
+}
+
+void make_a_few() {
+  MUST(make("file", "content"));
+  MUST(mkdir("dir", 0755));
+  MUST(make("dir/inside", "x"));
+  OK(symlink("file", "link"));
 }
 
 std::string content_of(const std::string& name) {

@@ -30,8 +30,10 @@ inline constexpr gid_t kOtherGroup = 65529;
 
 class InPlace : public ::testing::TestWithParam<Place> {
  protected:
-  void SetUp() override;
+  void SetUp() final;
   void TearDown() override;
+  // What every test of a suite finds in its folder.
+  virtual void prepare() {}
 
   static bool on_volume() {
     return GetParam() == Place::volume_as_root || GetParam() == Place::volume_as_user;
@@ -56,6 +58,8 @@ class InPlace : public ::testing::TestWithParam<Place> {
 
 // Files, in the current folder.
 int make(const std::string& name, std::string_view content = "", mode_t mode = 0644);
+// A file with a content, a directory with a file in it, and a symbolic link to the first.
+void make_a_few();
 std::string content_of(const std::string& name);
 struct stat status_of(const std::string& name);  // lstat; all zeros if there is none
 bool exists(const std::string& name);

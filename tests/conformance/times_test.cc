@@ -32,15 +32,10 @@ std::string changed(const Times& before, const Times& after) {
 
 class TimesOf : public InPlace {
  protected:
-  void SetUp() override {
-    InPlace::SetUp();
-    if (IsSkipped() || HasFailure()) return;
-    MUST(make("file", "content"));
-    MUST(mkdir("dir", 0755));
-    MUST(make("dir/inside", "x"));
+  void prepare() override {
+    make_a_few();
     MUST(mkdir("dir/sub", 0755));
     MUST(mkdir("other", 0755));
-    OK(symlink("file", "link"));
   }
 
   // What of the named thing changes when it is done.

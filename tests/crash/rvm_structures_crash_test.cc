@@ -8,7 +8,6 @@
 #include <map>
 #include <random>
 
-#include "rvm/heap.h"
 #include "tests/crash/campaign.h"
 #include "tests/rvm/structures_world.h"
 #include "tests/support/tier.h"
@@ -16,15 +15,12 @@
 namespace rvmfs::test {
 namespace {
 
-using rvm::Heap;
 using rvm::Key;
 using rvm::Transaction;
 using rvm::Tree;
 
 constexpr uint64_t kLogBytes = 1 << 20;
 constexpr uint64_t kChunks = 6;
-constexpr uint64_t kTreeRoot = rvm::format::kRootPageOffset + 64;
-constexpr uint64_t kHeapRoot = rvm::format::kRootPageOffset + 1024;
 
 struct Piece {
   uint64_t length = 0, seed = 0;
@@ -42,38 +38,20 @@ struct Account {
   std::vector<std::pair<size_t, size_t>> durable;  // (events, commit)
 };
 
-// librvm and the structures, opened on a device.
-struct Instance {
-  explicit Instance(std::shared_ptr<rvm::Device> device) : source(kLogBytes, kChunks) {
-    rvm::Options options;
-    options.log_device = std::move(device);
-    options.background = false;
-    options.tuning.spool_bytes_max = 64 * 1024;
-    rvm = must(rvm::Rvm::initialize(std::move(options)));
-    space = must(rvm::Space::open(*rvm, source, 2 * kChunks * rvm::format::kChunkBytes));
-    pool = std::make_unique<rvm::PagePool>(*space);
-    tree = std::make_unique<Tree>(*pool, kTreeRoot);
-    heap = std::make_unique<Heap>(*pool, kHeapRoot);
-  }
-
-  FixedSource source;
-  std::unique_ptr<rvm::Rvm> rvm;
-  std::unique_ptr<rvm::Space> space;
-  std::unique_ptr<rvm::PagePool> pool;
-  std::unique_ptr<Tree> tree;
-  std::unique_ptr<Heap> heap;
-};
+rvm::Tuning small_spool() {
+  rvm::Tuning tuning;
+  tuning.spool_bytes_max = 64 * 1024;
+  return tuning;
+}
 
 // Random changes, first more insertions than removals, then the other way round.
 class Workload {
  public:
   Workload(Ensemble& devices, uint64_t seed) : devices_(devices), random_(seed) {
     must(rvm::Rvm::create_log(*devices.device(0), {.length = kLogBytes, .generation = 1000}));
-    instance_ = std::make_unique<Instance>(devices.device(0));
+    instance_ = std::make_unique<Structures>(devices.device(0), kLogBytes, kChunks, small_spool());
     Transaction tx = instance_->rvm->begin();
-    must(rvm::PagePool::create(tx, *instance_->space, must(instance_->source.locate(0))));
-    must(instance_->tree->create(tx));
-    must(instance_->heap->create(tx));
+    instance_->create(tx);
     must(tx.end(rvm::Commit::flush));
     devices.restart();
     note(0);
@@ -138,13 +116,13 @@ class Workload {
 
   Ensemble& devices_;
   std::mt19937_64 random_;
-  std::unique_ptr<Instance> instance_;
+  std::unique_ptr<Structures> instance_;
   Contents now_;
   Account account_;
 };
 
 // Empty, or in what way the instance differs from these contents.
-std::string difference(Instance& instance, const Contents& wanted) {
+std::string difference(Structures& instance, const Contents& wanted) {
   Tree::Cursor cursor(*instance.tree);
   must(cursor.seek({0, 0}));
   for (const auto& [key, value] : wanted.keys) {
@@ -165,7 +143,7 @@ std::string difference(Instance& instance, const Contents& wanted) {
   return "";
 }
 
-std::string judge(const Account& account, Instance& instance, size_t point) {
+std::string judge(const Account& account, Structures& instance, size_t point) {
   size_t first = 0, last = 0;
   for (const auto& [events, commit] : account.durable) {
     if (events <= point) first = commit;
@@ -193,10 +171,9 @@ CheckResult check(const Account& account, const SparseImage& image, size_t point
   CheckResult result;
   Ensemble devices({image}, false);
   try {  // must() tells errors that way
-    Instance instance(devices.device(0));
+    Structures instance(devices.device(0), kLogBytes, kChunks, small_spool());
     result.recovery = devices.history();
     result.failure = judge(account, instance, point);
-    instance.rvm->abandon();
   } catch (const std::exception& error) {
     result.failure = error.what();
   }

@@ -6,13 +6,9 @@
 
 #include <fstream>
 #include <iterator>
-#include <sstream>
 
-#include "fs/volume.h"
 #include "fsck/fsck.h"
-#include "rvm/log_format.h"
-#include "tests/images/sample_images.h"
-#include "tests/support/memory_device.h"
+#include "tests/images/forged_image.h"
 #include "tests/support/temp_dir.h"
 
 namespace rvmfs::test {
@@ -22,10 +18,10 @@ using namespace rvm::format;
 
 constexpr uint64_t kVictimBytes = 1 << 20;
 
-class ForeignSegment : public ::testing::Test {
+class ForeignSegment : public ForgedImage {
  protected:
   void SetUp() override {
-    ASSERT_EQ(sample_.name, "logged");
+    ForgedImage::SetUp();
     std::ofstream file(victim_, std::ios::binary);
     file << std::string(kVictimBytes, 'v');
     ASSERT_TRUE(file.flush().good());
@@ -51,68 +47,26 @@ class ForeignSegment : public ::testing::Test {
     }
   }
 
-  // The first region of the first unit lies there.
-  void move_region(uint32_t segment, uint64_t offset) {
-    const ImagePart unit = parts_of(sample_, PartKind::unit)[0];
-    auto region = load_from<RegionEntry>(image_, unit.offset + sizeof(UnitHeader));
-    region.segment = segment;
-    region.flags = 0;
-    region.segment_offset = offset;
-    store_to(image_, unit.offset + sizeof(UnitHeader), region);
-    seal(image_, unit);
-  }
-
-  // The journal has one page, of there.
-  void journal_page(uint32_t segment, uint64_t offset) {
-    const ImagePart part = parts_of(sample_, PartKind::journal)[0];
-    const auto status =
-        load_from<StatusBlock>(image_, parts_of(sample_, PartKind::status)[0].offset);
-    JournalHeader header{};
-    header.magic = kJournalMagic;
-    header.generation = status.generation;
-    header.batch = status.journal_batch + 1;
-    header.count = 1;
-    header.entries[0].segment = segment;
-    header.entries[0].offset = offset;
-    store_to(image_, part.offset, header);
-    image_.write(part.offset + 4096, std::vector<std::byte>(4096, std::byte{'j'}));
-    seal(image_, {.kind = PartKind::journal_page,
-                  .offset = part.offset + 4096,
-                  .bytes = 4096,
-                  .sealer = part.offset,
-                  .index = 0});
-  }
-
   void must_be_refused() {
-    for (const bool read_only : {true, false}) {
-      const auto device = std::make_shared<MemoryDevice>(image_);
-      MountOptions options;
-      options.read_only = read_only;
-      options.background = false;
-      const auto volume = Volume::open(device, options);
-      ASSERT_FALSE(volume.has_value());
-      EXPECT_EQ(errno_of(volume.error()), EIO) << explain(volume.error());
-      EXPECT_TRUE(victim_is_whole());
-    }
-    const auto device = std::make_shared<MemoryDevice>(image_);
-    std::ostringstream out;
-    const int code =
-        fsck::run_fsck({"-y", "-f", "image"}, out, out,
-                       [&](const std::string&, const rvm::FileOptions&)
-                           -> rvm::Result<std::shared_ptr<rvm::Device>> { return device; });
-    EXPECT_NE(code & (fsck::kExitLeft | fsck::kExitOperational), 0) << out.str();
+    EXPECT_NE(refused_by_mounts(), "");
+    EXPECT_TRUE(victim_is_whole());
+    std::string text;
+    const int code = run_fsck("-y", text);
+    EXPECT_NE(code & (fsck::kExitLeft | fsck::kExitOperational), 0) << text;
     EXPECT_TRUE(victim_is_whole());
   }
 
   TempDir folder_;
   const std::string victim_ = folder_.file("victim");
-  const SampleImage& sample_ = sample_images()[1];
-  SparseImage image_ = sample_.image;
 };
 
 TEST_F(ForeignSegment, NamedByTheLogIsNotWrittenTo) {
   name_segment();
-  move_region(1, 0);
+  change_region([](RegionEntry& region) {
+    region.segment = 1;
+    region.flags = 0;
+    region.segment_offset = 0;
+  });
   must_be_refused();
 }
 

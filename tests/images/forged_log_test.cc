@@ -3,15 +3,10 @@
 // Hostile images whose log or page journal, under right hashes, names places that are not the
 // metadata's or the data's: superblocks, the log itself, what lies behind the volume. Neither a
 // mount nor a repair writes anything then.
-#include <gtest/gtest.h>
-
-#include <sstream>
-
 #include "fs/volume.h"
 #include "fsck/fsck.h"
-#include "rvm/log_format.h"
+#include "tests/images/forged_image.h"
 #include "tests/images/memory_meter.h"
-#include "tests/images/sample_images.h"
 #include "tests/support/memory_device.h"
 
 namespace rvmfs::test {
@@ -21,29 +16,19 @@ using namespace rvm::format;
 
 constexpr uint64_t kPage = rvm::kPageBytes;
 
-class ForgedLog : public ::testing::Test {
+class ForgedLog : public ForgedImage {
  protected:
   // The first region of the first unit is a chunk that begins there.
   void move_region(uint64_t chunk) {
-    const ImagePart unit = parts_of(sample_, PartKind::unit)[0];
-    auto region = load_from<RegionEntry>(image_, unit.offset + sizeof(UnitHeader));
-    region.segment_offset = chunk + kPage;
-    region.hash_table_offset = chunk;
-    store_to(image_, unit.offset + sizeof(UnitHeader), region);
-    seal(image_, unit);
-  }
-
-  void change_region(const std::function<void(RegionEntry&)>& change) {
-    const ImagePart unit = parts_of(sample_, PartKind::unit)[0];
-    auto region = load_from<RegionEntry>(image_, unit.offset + sizeof(UnitHeader));
-    change(region);
-    store_to(image_, unit.offset + sizeof(UnitHeader), region);
-    seal(image_, unit);
+    change_region([&](RegionEntry& region) {
+      region.segment_offset = chunk + kPage;
+      region.hash_table_offset = chunk;
+    });
   }
 
   // The first unit says nothing but that these bytes of the image are to be data.
   void data_record(uint64_t offset, uint64_t length) {
-    const ImagePart part = parts_of(sample_, PartKind::unit)[0];
+    const ImagePart part = first_unit();
     auto header = load_from<UnitHeader>(image_, part.offset);
     header.region_count = header.record_count = 1;
     const RegionEntry region{0, kRegionDevice, 0, kDeviceRegionBytes, 0};
@@ -59,53 +44,11 @@ class ForgedLog : public ::testing::Test {
     seal(image_, part);
   }
 
-  // The journal has one page, of there.
-  void journal_page(uint64_t offset) {
-    const ImagePart part = parts_of(sample_, PartKind::journal)[0];
-    const auto status =
-        load_from<StatusBlock>(image_, parts_of(sample_, PartKind::status)[0].offset);
-    JournalHeader header{};
-    header.magic = kJournalMagic;
-    header.generation = status.generation;
-    header.batch = status.journal_batch + 1;
-    header.count = 1;
-    header.entries[0].offset = offset;
-    store_to(image_, part.offset, header);
-    image_.write(part.offset + kPage, std::vector<std::byte>(kPage, std::byte{'j'}));
-    seal(image_, {.kind = PartKind::journal_page,
-                  .offset = part.offset + kPage,
-                  .bytes = kPage,
-                  .sealer = part.offset,
-                  .index = 0});
-  }
-
-  int run_fsck(const std::string& option, std::string& text) {
-    const auto device = std::make_shared<MemoryDevice>(image_);
-    std::ostringstream out;
-    const int code =
-        fsck::run_fsck({option, "-f", "image"}, out, out,
-                       [&](const std::string&, const rvm::FileOptions&)
-                           -> rvm::Result<std::shared_ptr<rvm::Device>> { return device; });
-    text = out.str();
-    EXPECT_EQ(SparseImage::difference(image_, device->snapshot()), "") << option;
-    return code;
-  }
-
   // By all who could recover it, and no byte of the image changes.
   void must_be_refused(const std::string& what) {
     SCOPED_TRACE(what);
-    for (const bool read_only : {true, false}) {
-      const auto device = std::make_shared<MemoryDevice>(image_);
-      MountOptions options;
-      options.read_only = read_only;
-      options.background = false;
-      const auto volume = Volume::open(device, options);
-      ASSERT_FALSE(volume.has_value());
-      EXPECT_EQ(errno_of(volume.error()), EIO) << explain(volume.error());
-      EXPECT_NE(explain(volume.error()).find("may not"), std::string::npos)
-          << explain(volume.error());
-      EXPECT_EQ(SparseImage::difference(image_, device->snapshot()), "");
-    }
+    const std::string said = refused_by_mounts();
+    EXPECT_NE(said.find("may not"), std::string::npos) << said;
     std::string text;
     for (const char* option : {"-n", "-y"}) {
       EXPECT_EQ(run_fsck(option, text) & fsck::kExitLeft, fsck::kExitLeft) << option << text;
@@ -124,8 +67,6 @@ class ForgedLog : public ::testing::Test {
     image_ = sample_.image;
   }
 
-  const SampleImage& sample_ = sample_images()[1];
-  SparseImage image_ = sample_.image;
   const uint64_t superblock_ = parts_of(sample_, PartKind::superblock)[0].offset;
   const format::Superblock super_ = load_from<format::Superblock>(image_, superblock_);
 };
@@ -176,14 +117,14 @@ TEST_F(ForgedLog, MayNotHaveJournaledPagesOutsideOfTheMetadata) {
   for (const uint64_t offset :
        {uint64_t{0}, superblock_ / kPage * kPage, super_.log_offset, super_.chunk0_offset - kPage,
         super_.chunk0_offset + 1, end, end + kPage, uint64_t{1} << 61}) {
-    journal_page(offset);
+    journal_page(0, offset);
     must_be_refused("page at " + std::to_string(offset));
   }
 }
 
 // Each record alone is harmless, and all of them together would be gigabytes of patches.
 TEST_F(ForgedLog, WithVeryManyRecordsOfAWholeRegionEndsSoon) {
-  const ImagePart part = parts_of(sample_, PartKind::unit)[0];
+  const ImagePart part = first_unit();
   const auto first = load_from<UnitHeader>(image_, part.offset);
   const auto region = load_from<RegionEntry>(image_, part.offset + sizeof(UnitHeader));
   const auto status = load_from<StatusBlock>(image_, parts_of(sample_, PartKind::status)[0].offset);

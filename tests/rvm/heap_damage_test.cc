@@ -4,6 +4,8 @@
 // is found where it matters, and nothing is changed.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "rvm/heap.h"
 #include "rvm/tree.h"
 #include "tests/rvm/structures_world.h"
@@ -70,6 +72,33 @@ class HeapDamage : public testing::Test {
   uint64_t objects_[10] = {};
   uint64_t small_ = 0, run_ = 0;
 };
+
+TEST_F(HeapDamage, is_found_in_the_root_and_in_the_header_of_a_slab) {
+  const uint64_t page = page_of(small_);
+  const SlabHeader good = *must(world_.space->get(rvm::Ref<SlabHeader>{page}));
+  const auto refused = [&](const std::function<void(SlabHeader&)>& change) {
+    SlabHeader bad = good;
+    change(bad);
+    world_.damage(page, bad);
+    Transaction tx = world_.rvm->begin();
+    EXPECT_ERROR(heap_.allocate(tx, 80), Errc::damaged_structure);
+  };
+  refused([](SlabHeader& bad) { bad.magic = 0; });
+  refused([](SlabHeader& bad) { bad.self += kPageBytes; });
+  refused([](SlabHeader& bad) { bad.size_class = 25; });
+  refused([](SlabHeader& bad) { bad.size_class = kLargest; });
+  refused([](SlabHeader& bad) { bad.free_objects = 300; });
+  refused([](SlabHeader& bad) { bad.used[3] = UINT64_MAX; });
+  SlabHeader to_itself = good;
+  to_itself.next = page;
+  world_.damage(page, to_itself);
+  expect_damage_when_freed(small_);
+
+  world_.damage(kRoot, uint32_t{0});
+  expect_damage_when_allocated();
+  expect_damage_when_freed(small_);
+  EXPECT_ERROR(heap_.usage(), Errc::damaged_structure);
+}
 
 TEST_F(HeapDamage, is_found_when_a_list_begins_with_a_slab_that_is_full_or_of_another_size) {
   set_first(slab(0));

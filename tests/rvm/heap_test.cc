@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The recoverable heap: sizes, contents, reuse, transactions' fates, restarts, wild pointers,
-// damage.
+// The recoverable heap: sizes, contents, reuse, transactions' fates, restarts, wild pointers.
 #include "rvm/heap.h"
 
 #include <gtest/gtest.h>
@@ -19,8 +18,6 @@ using rvm::Errc;
 using rvm::Heap;
 using rvm::kPageBytes;
 using rvm::Transaction;
-using rvm::format::HeapRoot;
-using rvm::format::SlabHeader;
 
 constexpr uint64_t kRoot = rvm::format::kRootPageOffset + 512;
 
@@ -206,48 +203,6 @@ TEST_F(HeapTest, keeps_its_objects_under_random_use_with_aborts_and_restarts) {
   EXPECT_EQ(must(heap().usage()).bytes_allocated, 0U);
   EXPECT_EQ(world_.pages_used(), pages_at_start_);
   check_pool(world_);
-}
-
-TEST_F(HeapTest, finds_damage_in_its_root_and_slabs) {
-  const uint64_t small = allocate(48);
-  const uint64_t page = small - small % kPageBytes;
-  const SlabHeader good = *must(world_.space->get(rvm::Ref<SlabHeader>{page}));
-  const auto refused = [&](SlabHeader bad) {
-    world_.damage(page, bad);
-    Transaction tx = world_.rvm->begin();
-    EXPECT_ERROR(heap().allocate(tx, 48), Errc::damaged_structure);
-  };
-  SlabHeader bad = good;
-  bad.magic = 0;
-  refused(bad);
-  bad = good;
-  bad.self += 4096;
-  refused(bad);
-  bad = good;
-  bad.size_class = 25;
-  refused(bad);
-  bad = good;
-  bad.size_class = 5;
-  refused(bad);
-  bad = good;
-  bad.free_objects = 300;
-  refused(bad);
-  bad = good;
-  bad.used[3] = UINT64_MAX;
-  refused(bad);
-
-  bad = good;
-  bad.next = page;  // a list that leads to itself
-  world_.damage(page, bad);
-  Transaction tx = world_.rvm->begin();
-  EXPECT_ERROR(heap().free(tx, small), Errc::damaged_structure);
-  must(tx.abort());
-
-  world_.damage(kRoot, uint32_t{0});
-  tx = world_.rvm->begin();
-  EXPECT_ERROR(heap().allocate(tx, 48), Errc::damaged_structure);
-  EXPECT_ERROR(heap().free(tx, small), Errc::damaged_structure);
-  EXPECT_ERROR(heap().usage(), Errc::damaged_structure);
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 
 #include <functional>
 
-#include "rvm/heap.h"
-#include "rvm/tree.h"
 #include "tests/rvm/structures_world.h"
 #include "tests/support/hook_device.h"
 
@@ -24,8 +22,6 @@ using rvm::Tree;
 
 constexpr uint64_t kLogBytes = 2 << 20;
 constexpr uint64_t kChunks = 8;
-constexpr uint64_t kTreeRoot = rvm::format::kRootPageOffset + 64;
-constexpr uint64_t kHeapRoot = rvm::format::kRootPageOffset + 1024;
 constexpr uint64_t kSecondTreeRoot = rvm::format::kRootPageOffset + 2048;
 constexpr uint64_t kEntries = 9'000;  // three levels
 
@@ -37,37 +33,22 @@ struct Objects {
   uint64_t run = 0;
 };
 
-class Structures {
- public:
-  explicit Structures(SparseImage image)
-      : memory(std::make_shared<MemoryDevice>(std::move(image))),
-        device(std::make_shared<HookDevice>(memory)),
-        source(kLogBytes, kChunks) {
-    rvm::Options options;
-    options.log_device = device;
-    options.background = false;
-    rvm = must(rvm::Rvm::initialize(std::move(options)));
-    space = must(rvm::Space::open(*rvm, source, kChunks * rvm::format::kChunkBytes));
-    pool = std::make_unique<rvm::PagePool>(*space);
-    tree = std::make_unique<Tree>(*pool, kTreeRoot);
-    heap = std::make_unique<Heap>(*pool, kHeapRoot);
-  }
-  ~Structures() { rvm->abandon(); }
+struct OnHookedDevice {
+  explicit OnHookedDevice(SparseImage image)
+      : memory(std::make_shared<MemoryDevice>(std::move(image))) {}
+  std::shared_ptr<MemoryDevice> memory;
+  std::shared_ptr<HookDevice> device = std::make_shared<HookDevice>(memory);
+};
+
+struct Hooked : OnHookedDevice, Structures {
+  explicit Hooked(SparseImage image)
+      : OnHookedDevice(std::move(image)), Structures(device, kLogBytes, kChunks) {}
 
   void commit(const std::function<void(Transaction&)>& work) {
     Transaction tx = rvm->begin();
     work(tx);
     must(tx.end(rvm::Commit::no_flush));
   }
-
-  std::shared_ptr<MemoryDevice> memory;
-  std::shared_ptr<HookDevice> device;
-  FixedSource source;
-  std::unique_ptr<rvm::Rvm> rvm;
-  std::unique_ptr<rvm::Space> space;
-  std::unique_ptr<rvm::PagePool> pool;
-  std::unique_ptr<Tree> tree;
-  std::unique_ptr<Heap> heap;
 };
 
 // Everything at home, nothing in the log; made once.
@@ -76,13 +57,9 @@ struct Prepared {
   Objects objects;
 };
 
-Objects fill(Structures& s) {
+Objects fill(Hooked& s) {
   Objects objects;
-  s.commit([&](Transaction& tx) {
-    must(rvm::PagePool::create(tx, *s.space, must(s.source.locate(0))));
-    must(s.tree->create(tx));
-    must(s.heap->create(tx));
-  });
+  s.commit([&](Transaction& tx) { s.create(tx); });
   for (uint64_t i = 0; i < kEntries; i += 1000) {
     s.commit([&](Transaction& tx) {
       for (uint64_t k = i; k < i + 1000; ++k) {
@@ -110,7 +87,7 @@ const Prepared& prepared() {
     SparseImage image(kLogBytes + (kChunks + 1) * rvm::format::kChunkBytes);
     MemoryDevice raw(image);
     must(rvm::Rvm::create_log(raw, {.length = kLogBytes}));
-    Structures structures(raw.snapshot());
+    Hooked structures(raw.snapshot());
     const Objects objects = fill(structures);
     return Prepared{structures.memory->snapshot(), objects};
   }();
@@ -231,7 +208,7 @@ class StructuresOnAFailingDevice : public ::testing::TestWithParam<Mode> {
   // The operation, met by the fault at its read number `nth`; false if it has no such read.
   static bool meets_fault(const std::string& name, const Operation& operation, uint64_t nth) {
     SCOPED_TRACE(name + ", read " + std::to_string(nth));
-    Structures s(prepared().image);
+    Hooked s(prepared().image);
     bool met = false;
     uint64_t reads = 0;
     s.device->hook = [&](DeviceCall kind, uint64_t) -> Result<void> {
@@ -300,7 +277,7 @@ TEST(StructuresOfAFailedInstance, refuse_every_change) {
   for (const auto& operations : {tree_operations(), heap_operations(), pool_operations()}) {
     for (const auto& [name, operation] : operations) {
       SCOPED_TRACE(name);
-      Structures s(prepared().image);
+      Hooked s(prepared().image);
       {
         Transaction tx = s.rvm->begin();
         EXPECT_OK(operation(s, tx));

@@ -11,7 +11,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "rvm/heap.h"
 #include "rvm/page_pool.h"
+#include "rvm/tree.h"
 #include "tests/support/bytes.h"
 #include "tests/support/memory_device.h"
 
@@ -130,6 +132,42 @@ class World {
  private:
   std::unique_ptr<rvm::ChunkSource> own_source_;
   Options options_;
+};
+
+// An instance with a tree and a heap, on a device that has a log of so many bytes before its
+// chunks. It ends as a process that is killed.
+struct Structures {
+  static constexpr uint64_t kTreeRoot = rvm::format::kRootPageOffset + 64;
+  static constexpr uint64_t kHeapRoot = rvm::format::kRootPageOffset + 1024;
+
+  Structures(std::shared_ptr<rvm::Device> device, uint64_t log_bytes, uint64_t chunks,
+             const rvm::Tuning& tuning = {})
+      : source(log_bytes, chunks) {
+    rvm::Options options;
+    options.log_device = std::move(device);
+    options.background = false;
+    options.tuning = tuning;
+    rvm = must(rvm::Rvm::initialize(std::move(options)));
+    space = must(rvm::Space::open(*rvm, source, 2 * chunks * rvm::format::kChunkBytes));
+    pool = std::make_unique<rvm::PagePool>(*space);
+    tree = std::make_unique<rvm::Tree>(*pool, kTreeRoot);
+    heap = std::make_unique<rvm::Heap>(*pool, kHeapRoot);
+  }
+  ~Structures() { rvm->abandon(); }
+
+  // The first thing on an empty device.
+  void create(rvm::Transaction& tx) {
+    must(rvm::PagePool::create(tx, *space, must(source.locate(0))));
+    must(tree->create(tx));
+    must(heap->create(tx));
+  }
+
+  FixedSource source;
+  std::unique_ptr<rvm::Rvm> rvm;
+  std::unique_ptr<rvm::Space> space;
+  std::unique_ptr<rvm::PagePool> pool;
+  std::unique_ptr<rvm::Tree> tree;
+  std::unique_ptr<rvm::Heap> heap;
 };
 
 // The pool's records agree with each other: bitmaps, counters and the free list.
