@@ -46,6 +46,7 @@ inline constexpr SeededBug kSeededBugs[] = {
     {"revoke_forgotten", "a logged copy stays valid when its bytes have changed at home"},
     // Recovery
     {"recovery_flush_skipped", "recovery does not make durable what it read"},
+    {"stale_cache_believed", "recovery believes what the host shows after a failed flush"},
     {"recovery_head_first", "recovery declares the log empty before its pages are home"},
     {"zeros_not_replayed", "recovery skips the records of zeros"},
     {"page_hash_ignored", "a loaded page is not checked"},

@@ -95,6 +95,7 @@ class FileDevice final : public Device {
   Result<void> write(uint64_t offset, std::span<const std::byte> in) override;
   Result<void> flush() override;
   Result<void> write_durable(uint64_t offset, std::span<const std::byte> in) override;
+  void forget_cached(uint64_t offset, uint64_t length) override;
   Result<void> discard(uint64_t offset, uint64_t length) override;
   Result<void> allocate(uint64_t offset, uint64_t length) override;
   Result<void> resize(uint64_t bytes) override;
@@ -249,6 +250,16 @@ Result<void> FileDevice::write_durable(uint64_t offset, std::span<const std::byt
   Result<void> result;
   if (write_direct(offset, in, result)) return result;
   return Device::write_durable(offset, in);
+}
+
+void FileDevice::forget_cached(uint64_t offset, uint64_t length) {
+  // The host may keep many pages as one, and lets go of those only that lie in the range as a
+  // whole.
+  constexpr uint64_t kMargin = 4 << 20;
+  const uint64_t begin = offset - std::min(offset, kMargin);
+  // Advice: nobody can tell whether it was taken.
+  (void)::posix_fadvise(fd_.get(), static_cast<off_t>(begin),
+                        static_cast<off_t>(offset + length + kMargin - begin), POSIX_FADV_DONTNEED);
 }
 
 Result<void> FileDevice::discard(uint64_t offset, uint64_t length) {

@@ -62,6 +62,8 @@ class LogArea {
   bool overlaps(uint64_t offset, uint64_t length) const {
     return offset < offset_ + status_.log_bytes && offset_ < offset + length;
   }
+  // What is read of the log from now on comes from the medium.
+  void forget_cached() const { device_->forget_cached(offset_, status_.log_bytes); }
   uint64_t unit_bytes_max() const;
   uint64_t journal_offset() const { return offset_ + 2 * format::kStatusBytes; }
   uint64_t records_offset() const;

@@ -48,6 +48,10 @@ class RangeDevice final : public Device {
     return base_->write_durable(base_offset_ + offset, in);
   }
 
+  void forget_cached(uint64_t offset, uint64_t length) override {
+    base_->forget_cached(base_offset_ + offset, length);
+  }
+
   Result<void> discard(uint64_t offset, uint64_t length) override {
     RVM_TRY(check(offset, length));
     return base_->discard(base_offset_ + offset, length);

@@ -22,7 +22,12 @@ Result<std::shared_ptr<Device>> open_as_file(std::string_view name, bool read_on
 }
 
 // Recovery. Steps, each of which may be cut and repeated:
-//   1. flush: what we are about to read must not be lost after we acted on it
+//   1. flush: what we are about to read must not be lost after we acted on it. If an earlier flush
+//      failed, the host may show a journal batch, or the last unit, that never reached the medium,
+//      and no flush will bring it there: so the host has to forget what it knows of the log. (To
+//      write both once more would not do. What is on the medium may be needed, and a write that is
+//      cut leaves garbage.) The status needs no such care, old or new: the log from the older
+//      head on is whole until the next status is durable, and may be replayed again.
 //   2. the page journal is read, and the log from the head; a torn tail is cut; damage in the
 //      middle, or a place that the log may not name, is an error, and nothing was written yet
 //   3. a whole journal batch goes home again
@@ -33,6 +38,7 @@ Result<RecoveryReport> recover(LogArea& log, PageStore& store, const LogPlaces& 
                                uint64_t epoch_bytes_max, LogPosition& tail) {
   RecoveryReport report;
   if (!RVM_SEEDED_BUG("recovery_flush_skipped")) RVM_TRY(log.device().flush());
+  if (!RVM_SEEDED_BUG("stale_cache_believed")) log.forget_cached();
   format::StatusBlock status = log.status();
   RVM_ASSIGN(const JournalBatch batch, store.read_journal(status));
   for (const format::JournalEntry& entry : batch.entries) {

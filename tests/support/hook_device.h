@@ -43,6 +43,9 @@ class HookDevice final : public rvm::Device {
     RVM_TRY(call(DeviceCall::flush, 0));
     return base_->flush();
   }
+  void forget_cached(uint64_t offset, uint64_t length) override {
+    base_->forget_cached(offset, length);
+  }
   rvm::Result<void> discard(uint64_t offset, uint64_t length) override {
     RVM_TRY(call(DeviceCall::discard, offset));
     return base_->discard(offset, length);

@@ -51,6 +51,11 @@ class Device {
   // other error, as after a failed flush. The default is write() and flush().
   virtual Result<void> write_durable(uint64_t offset, std::span<const std::byte> in);
 
+  // What is read next of this range comes from the medium, not from what a host keeps of earlier
+  // calls, as far as the host can be asked to. For recovery, after a flush: when one fails, Linux
+  // drops what was still to be written and goes on showing it, as if it were on the medium.
+  virtual void forget_cached(uint64_t /*offset*/, uint64_t /*length*/) {}
+
   // The bytes are not needed any more. On a file a hole is punched and the range reads as zeros;
   // on other devices what the range reads afterwards is unspecified. A device that cannot do it
   // succeeds without doing anything. Errors: io.
