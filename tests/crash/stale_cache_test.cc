@@ -5,6 +5,8 @@
 // was durable may be lost or damaged by that.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "rvm/rvm.h"
 #include "tests/support/hook_device.h"
 #include "tests/support/host_cache_device.h"

@@ -60,7 +60,7 @@ TEST_F(LogPlacesTest, of_regions_are_whole_pages_on_the_device_and_outside_of_th
   }
   Geometry device = region(kLog, kPageBytes);
   device.device = true;
-  EXPECT_OK(all.check_region(device, 0)) << "its records are checked one by one";
+  EXPECT_OK(all.check_region(device, 0));  // its records are checked one by one
 }
 
 TEST_F(LogPlacesTest, of_hash_tables_are_as_long_as_the_region_needs) {
@@ -102,7 +102,7 @@ TEST_F(LogPlacesTest, of_data_and_of_pages_are_outside_of_the_log_too) {
   EXPECT_ERROR(all.check_data(kLog - 512, 1024, 0), Errc::damaged_log);
   EXPECT_OK(all.check_page(0, kLog - kPageBytes));
   EXPECT_ERROR(all.check_page(0, kLog), Errc::damaged_log);
-  EXPECT_ERROR(all.check_page(0, 512), Errc::damaged_log) << "no page begins there";
+  EXPECT_ERROR(all.check_page(0, 512), Errc::damaged_log);  // no page begins there
 }
 
 TEST_F(LogPlacesTest, are_the_clients_to_refuse) {
