@@ -66,6 +66,11 @@ TEST_F(LargeRecovery, of_thousands_of_new_pages_takes_few_writes_and_flushes) {
   ASSERT_OK(tx.format(*region));
   ASSERT_OK(tx.end(Commit::flush));
   for (uint64_t page = 0; page < kPages; page += 3000) number_pages(*region, page, 3000, 1);
+  // The first of them that go home do not.
+  rvm_->abandon();
+  device_->fail_range(DeviceCall::write, large.offset, large.length);
+  EXPECT_ERROR(try_open(), rvm::Errc::io);
+  device_->clear();
   uint64_t flushes = 0;
   const uint64_t writes = calls(DeviceCall::write, [&] {
     const auto held = hooked_->hook;

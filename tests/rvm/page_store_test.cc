@@ -267,6 +267,21 @@ TEST_F(PageStoreTest, writes_new_pages_home_before_their_hashes_and_without_the_
   EXPECT_EQ(rvmfs::test::read_all(*memory_, kPages + 20 * kPageBytes, 1)[0], std::byte{0});
 }
 
+TEST_F(PageStoreTest, writes_neighbours_apart_that_are_apart_in_memory) {
+  std::vector<PageImage> all = new_pages(10, 2, 0);
+  for (PageImage& other : new_pages(12, 2, 0)) all.push_back(std::move(other));
+  int writes = 0;
+  hooked_->hook = [&](DeviceCall kind, uint64_t offset) -> Result<void> {
+    writes += kind == DeviceCall::write && offset >= kPages ? 1 : 0;
+    return {};
+  };
+  ASSERT_OK(store_->write_new(all));
+  EXPECT_EQ(writes, 2);
+  ASSERT_OK(store_->write(all, 0, status_));
+  hooked_->hook = nullptr;
+  EXPECT_EQ(*first_byte(kHashed, 12), std::byte{12});
+}
+
 TEST_F(PageStoreTest, knows_new_pages_by_their_hash) {
   ASSERT_OK(write(images(kHashed, 3, 1)));
   EXPECT_FALSE(*store_->is_new(kHashed, 3));
