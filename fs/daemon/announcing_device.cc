@@ -69,6 +69,7 @@ class AnnouncingDevice final : public rvm::Device {
   uint64_t host_bytes_free() const override { return base_->host_bytes_free(); }
   bool can_grow() const override { return base_->can_grow(); }
   bool read_only() const override { return base_->read_only(); }
+  void release_lock() override { base_->release_lock(); }
   std::string name() const override { return base_->name(); }
 
  private:

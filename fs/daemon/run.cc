@@ -106,10 +106,16 @@ class Mount {
     return write_owner(*device_, since_);
   }
 
-  // Everything durable, and nobody named as the owner any more. Once.
+  // Everything durable, nobody named as the owner any more, and the image free for others: the
+  // kernel may be waiting for it in umount(2), and this process ends later. Once.
   void close_volume() {
     const std::lock_guard lock(closing_);
     if (std::exchange(closed_, true)) return;
+    close_durably();
+    device_->release_lock();
+  }
+
+  void close_durably() {
     const Result<void> closed = volume_->close();
     if (!closed) {
       say(Level::error, "{}: the last changes may not be durable: {}", options_.source,

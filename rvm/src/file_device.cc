@@ -104,6 +104,7 @@ class FileDevice final : public Device {
   uint64_t host_bytes_free() const override;
   bool can_grow() const override { return !is_block_ && !read_only_; }
   bool read_only() const override { return read_only_; }
+  void release_lock() override;
   std::string name() const override { return name_; }
 
  private:
@@ -148,6 +149,14 @@ size_t FileDevice::read_cached(uint64_t offset, std::span<std::byte> out) {
   const iovec part{out.data(), std::min(out.size(), kTransferBytesMax)};
   const ssize_t got = ::preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
   return got > 0 ? static_cast<size_t>(got) : 0;  // whatever is wrong, read() will say so
+}
+
+void FileDevice::release_lock() {
+  struct flock whole {};
+  whole.l_type = F_UNLCK;
+  whole.l_whence = SEEK_SET;
+  // Cannot fail for a descriptor that is open; if it did, the lock would go with the descriptor.
+  static_cast<void>(::fcntl(fd_.get(), F_OFD_SETLK, &whole));
 }
 
 Result<void> FileDevice::write(uint64_t offset, std::span<const std::byte> in) {

@@ -74,6 +74,7 @@ class RangeDevice final : public Device {
   uint64_t size() const override { return length_; }
   uint64_t host_bytes_free() const override { return base_->host_bytes_free(); }
   bool read_only() const override { return base_->read_only(); }
+  void release_lock() override { base_->release_lock(); }
   std::string name() const override {
     return base_->name() + "[" + std::to_string(base_offset_) + "+" + std::to_string(length_) + "]";
   }

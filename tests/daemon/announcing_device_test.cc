@@ -82,6 +82,7 @@ TEST_F(AnnouncingDevice, IsOtherwiseTheDeviceItself) {
   EXPECT_EQ(device_->read_only(), hooked_->read_only());
   EXPECT_EQ(device_->host_bytes_free(), hooked_->host_bytes_free());
   EXPECT_EQ(device_->first_hole(0, 10), hooked_->first_hole(0, 10));
+  device_->release_lock();
   Bytes beyond(20);
   EXPECT_ERROR(device_->read(5, beyond), rvm::Errc::out_of_range);
 }

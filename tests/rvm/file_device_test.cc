@@ -106,6 +106,14 @@ TEST_F(FileDevice, second_open_for_writing_is_busy_until_the_first_is_closed) {
   EXPECT_OK(open_file_device(path_, {}));
 }
 
+TEST_F(FileDevice, lets_others_in_when_it_gives_up_its_lock) {
+  const auto first = open({.create = true});
+  ASSERT_TRUE(first);
+  EXPECT_ERROR(open_file_device(path_, {}), Errc::busy);
+  first->release_lock();
+  EXPECT_OK(open_file_device(path_, {}));
+}
+
 TEST_F(FileDevice, readers_share_and_keep_writers_out) {
   open({.create = true});
   const auto first = open({.read_only = true});

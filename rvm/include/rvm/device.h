@@ -86,6 +86,10 @@ class Device {
 
   virtual bool read_only() const { return false; }
 
+  // Lets others open the image though this object still exists (FileOptions::lock). Nothing may be
+  // written afterwards.
+  virtual void release_lock() {}
+
   // For messages.
   virtual std::string name() const = 0;
 };
