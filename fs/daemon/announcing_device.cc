@@ -70,6 +70,10 @@ class AnnouncingDevice final : public rvm::Device {
   bool can_grow() const override { return base_->can_grow(); }
   bool read_only() const override { return base_->read_only(); }
   void release_lock() override { base_->release_lock(); }
+  void forget_cached(uint64_t offset, uint64_t length) override {
+    about_to_wait_();
+    base_->forget_cached(offset, length);
+  }
   std::string name() const override { return base_->name(); }
 
  private:
