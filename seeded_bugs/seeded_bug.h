@@ -43,6 +43,7 @@ inline constexpr SeededBug kSeededBugs[] = {
     {"data_flush_skipped", "metadata become durable before the data that they refer to"},
     {"data_note_forgotten", "a write of the client is neither logged nor flushed"},
     {"data_home_flush_skipped", "logged data leave the log before they are durable at home"},
+    {"revoked_without_flush", "a logged copy is revoked for newer bytes that are not durable"},
     {"revoke_forgotten", "a logged copy stays valid when its bytes have changed at home"},
     // Recovery
     {"recovery_flush_skipped", "recovery does not make durable what it read"},

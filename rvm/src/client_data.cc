@@ -62,7 +62,7 @@ ClientDataBatch ClientData::take(bool must, uint64_t log_bytes_max) {
   revoke(batch.reused);
   if (few) {
     batch.logged = list(sectors);
-  } else {
+  } else if (must || RVM_SEEDED_BUG("revoked_without_flush")) {
     batch.flush = must;
     revoke(list(sectors));
   }

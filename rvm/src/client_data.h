@@ -11,6 +11,7 @@
 // A logged copy stands in the log until the head has passed it ("live"), and recovery would write
 // it home. So when its bytes change again, the force that makes the new ones durable either logs
 // them too (the later record wins) or revokes the copy: recovery then leaves those bytes alone.
+// As long as no force does, the copy counts: it is what was promised last.
 // The same for bytes that are given another use (Rvm::note_reuse): else recovery would write old
 // data over pages.
 //

@@ -34,6 +34,20 @@ TEST(ClientDataCrash, NoSectorIsOlderThanWhatWasPromisedOfIt) {
   std::printf("%zu writes, %zu events\n", account.writes.size() - 1, account.history.order.size());
 }
 
+// Bytes that were promised through the log are there until newer ones are promised.
+TEST(ClientDataCrash, WhatIsOverwrittenWithoutAPromiseIsThereAsItWasPromised) {
+  if (is_left_out("client_overwrite")) GTEST_SKIP() << "RVMFS_CRASH_ONLY names another workload";
+  ClientRig rig(crash_seed());
+  ASSERT_EQ(rig.open(), "");
+  ASSERT_EQ(rig.overwrite_without_promise(), "");
+  const ClientAccount& account = rig.account();
+  Campaign campaign("client_overwrite", crash_seed(), {.states = 200},
+                    [&](const std::vector<SparseImage>& images, size_t point, bool garbage) {
+                      return check_client_state(account, images[0], point, garbage);
+                    });
+  EXPECT_EQ(campaign.run(account.history), "");
+}
+
 constexpr int kFaultySteps = 100;
 
 // One call fails, once; then the device works again, and the client goes on and on.

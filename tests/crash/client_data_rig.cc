@@ -88,6 +88,17 @@ std::string ClientRig::write(uint64_t sectors_max, Refer refers) {
   const uint64_t count = 1 + random_() % sectors_max;
   const uint64_t first = random_() % (usable - std::min(count, usable - 1));
   const size_t number = account_.writes.size();
+  if (std::string failure = put(first, count); !failure.empty()) return failure;
+  if (refers == Refer::no || random_() % 3 == 0) return "";
+  rvm::Transaction tx = rvm_->begin();
+  if (std::string failure = refer(tx, first / 8, number); !failure.empty()) return failure;
+  tx.order_after_device_writes();
+  const bool now = random_() % 4 == 0;
+  return end(std::move(tx), now ? rvm::Commit::flush : rvm::Commit::no_flush);
+}
+
+std::string ClientRig::put(uint64_t first, uint64_t count) {
+  const size_t number = account_.writes.size();
   account_.writes.push_back({ensemble_.event_count(), first, first + count - 1});
   Bytes bytes;
   for (uint64_t sector = first; sector < first + count; ++sector) {
@@ -98,12 +109,21 @@ std::string ClientRig::write(uint64_t sectors_max, Refer refers) {
   const uint64_t offset = kDataOffset + first * rvm::kSectorBytes;
   if (const auto put = ensemble_.device(0)->write(offset, bytes); !put) return why(put.error());
   rvm_->note_write(offset, bytes.size());
-  if (refers == Refer::no || random_() % 3 == 0) return "";
-  rvm::Transaction tx = rvm_->begin();
-  if (std::string failure = refer(tx, first / 8, number); !failure.empty()) return failure;
-  tx.order_after_device_writes();
-  const bool now = random_() % 4 == 0;
-  return end(std::move(tx), now ? rvm::Commit::flush : rvm::Commit::no_flush);
+  return "";
+}
+
+std::string ClientRig::overwrite_without_promise() {
+  std::string failure = put(100, 8);
+  if (failure.empty()) failure = flush();
+  if (failure.empty()) failure = put(96, kSectors / 2);
+  if (!failure.empty()) return failure;
+  rvm::Transaction tx = rvm_->begin();  // it does not refer to the data
+  if (failure = refer(tx, kReusedFlag, 0); !failure.empty()) return failure;
+  if (failure = end(std::move(tx), rvm::Commit::no_flush); !failure.empty()) return failure;
+  const auto forced = rvm_->flush();
+  account_.history = ensemble_.history();
+  rvm_->abandon();
+  return forced ? "" : why(forced.error());
 }
 
 std::string ClientRig::refer(rvm::Transaction& tx, uint64_t slot, size_t number) {

@@ -58,6 +58,8 @@ class ClientRig {
   // Opens, and makes so many random steps. The first thing that went wrong.
   std::string open();
   std::string run(int steps);
+  // Logged data are overwritten, with more than goes through the log, and only the log is forced.
+  std::string overwrite_without_promise();
   size_t event_count() const { return ensemble_.event_count(); }
   const ClientAccount& account() const { return account_; }
 
@@ -65,6 +67,7 @@ class ClientRig {
   enum class Refer : uint8_t { no, mostly };
   std::string step(bool reuse);
   std::string write(uint64_t sectors_max, Refer refers = Refer::mostly);
+  std::string put(uint64_t first, uint64_t count);
   std::string refer(rvm::Transaction& tx, uint64_t slot, size_t number);
   std::string end(rvm::Transaction tx, rvm::Commit mode);
   std::string flush();

@@ -240,7 +240,7 @@ TEST(RvmCrash, ThreeCrashesInARowLoseNothing) {
       [](RvmRig& rig) {
         rig.add_region(0, 32 * 1024, true);
         rig.start();
-        commit_some(rig, 8, 500);
+        commit_some(rig, 10, 500);
         rig.truncate(Truncation::incremental);
         commit_some(rig, 4, 500);
         rig.flush();
