@@ -8,6 +8,7 @@
 //
 // What the threads ask is given by the seed, when they meet is not: a failure prints the history,
 // which is the proof, and may need some runs to come back.
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/xattr.h>
@@ -347,7 +348,29 @@ class Linearizability : public ::testing::Test {
     total.add("histories");
     total.add("calls", history.size());
     total.add("overlaps", overlaps(history));
+    for (const char* suffix : {"a", "b"}) {
+      const std::string name = std::to_string(seed) + suffix;
+      if (const Result<void> gone = remove_tree(format::kRootInode, name); !gone) {
+        return "removing what a history left: " + explain(gone.error());
+      }
+    }
     return judge(start, history);
+  }
+
+  // Many histories would fill the volume.
+  Result<void> remove_tree(Inode parent, const std::string& name) {
+    RVM_ASSIGN(const Attributes directory, volume_->lookup(parent, name));
+    std::vector<std::pair<std::string, bool>> names;
+    RVM_TRY(volume_->readdir(directory.inode, 0, false, [&](const DirectoryItem& item) {
+      if (item.name != "." && item.name != "..") names.emplace_back(item.name, item.type == DT_DIR);
+      return true;
+    }));
+    for (const auto& [child, is_directory] : names) {
+      RVM_TRY(is_directory ? remove_tree(directory.inode, child)
+                           : volume_->unlink(directory.inode, child));
+    }
+    volume_->forget(directory.inode, 1);
+    return volume_->rmdir(parent, name);
   }
 
   void run(const char* part, uint64_t number_of_test, const HistoryOptions& options) {
