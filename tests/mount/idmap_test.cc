@@ -64,6 +64,7 @@ class Idmapped : public MountTest {
   void SetUp() override {
     MountTest::SetUp();
     SKIP_UNLESS(geteuid() == 0, "only root can make idmapped mounts");
+    SKIP_UNLESS(has_user_namespaces(), "user namespaces are not allowed here");
     ASSERT_CALL_OK(chmod(folder().path().c_str(), 0755));
     ASSERT_CALL_OK(mkdir(second_.c_str(), 0755));
   }

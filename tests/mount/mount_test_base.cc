@@ -27,6 +27,8 @@ constexpr int kPatience = 20000;  // milliseconds, on a busy machine
 
 }  // namespace
 
+bool MountTest::has_user_namespaces() { return run({"unshare", "-U", "true"}).status == 0; }
+
 void MountTest::SetUp() {
   struct stat status {};
   ASSERT_EQ(stat("/dev/fuse", &status), 0)

@@ -25,6 +25,8 @@ namespace rvmfs::test {
 
 class MountTest : public ::testing::Test {
  protected:
+  // Some containers forbid them, and every chroot does.
+  static bool has_user_namespaces();
   void SetUp() override;
   void TearDown() override;
 

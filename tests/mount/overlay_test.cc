@@ -110,6 +110,7 @@ umount.rvmfs $mnt
 }
 
 TEST_F(Overlay, works_in_a_user_namespace_that_mounts_the_volume_itself) {
+  SKIP_UNLESS(has_user_namespaces(), "user namespaces are not allowed here");
   expect_overlay(R"sh(
 mkfs.rvmfs -q $image 1G
 sed -n '/^lower()/,/^}$/p;/^overlay()/,/^}$/p;/^change()/,/^}$/p' script >functions
@@ -127,6 +128,7 @@ unshare -Urm sh inner
 }
 
 TEST_F(Overlay, works_for_an_ordinary_user_in_a_user_namespace) {
+  SKIP_UNLESS(has_user_namespaces(), "user namespaces are not allowed here");
   std::filesystem::permissions(folder().path(), std::filesystem::perms(0755));
   for (const char* name : {"rvmfs", "mkfs.rvmfs"}) {
     std::filesystem::copy_file(program_folder() + "/" + name, folder().file(name));
