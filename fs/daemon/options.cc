@@ -44,17 +44,10 @@ std::string set_metadata_memory(Options& options, std::string_view value) {
   return {};
 }
 
-std::string set_workers(Options& options, std::string_view value) {
-  const auto workers = parse_number(value);
-  if (!workers || *workers == 0 || *workers > kWorkersMax) return "a number from 1 to 256";
-  options.workers = *workers;
-  return {};
-}
-
-std::string set_receivers(Options& options, std::string_view value) {
-  const auto receivers = parse_number(value);
-  if (!receivers || *receivers == 0 || *receivers > kWorkersMax) return "a number from 1 to 256";
-  options.receivers = *receivers;
+std::string set_threads(uint32_t& target, std::string_view value) {
+  const auto threads = parse_number(value);
+  if (!threads || *threads == 0 || *threads > kWorkersMax) return "a number from 1 to 256";
+  target = *threads;
   return {};
 }
 
@@ -116,8 +109,8 @@ constexpr std::array kOwnOptions = {
     OwnOption{"noacl", false, [](O& o, V) { return o.disabled.add(Feature::acl), std::string(); }},
     OwnOption{"commit", true, set_commit},
     OwnOption{"metadata_memory", true, set_metadata_memory},
-    OwnOption{"workers", true, set_workers},
-    OwnOption{"receivers", true, set_receivers},
+    OwnOption{"workers", true, [](O& o, V v) { return set_threads(o.workers, v); }},
+    OwnOption{"receivers", true, [](O& o, V v) { return set_threads(o.receivers, v); }},
     OwnOption{"placement", true, set_placement},
     OwnOption{"offset", true, [](O& o, V v) { return set_aligned_size(o.offset, v); }},
     OwnOption{"sizelimit", true, [](O& o, V v) { return set_aligned_size(o.size_limit, v); }},

@@ -3,16 +3,14 @@
 // See placement.h.
 #include "fs/daemon/placement.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <string_view>
 
 #include "fs/daemon/fuse_protocol.h"
+#include "fs/daemon/thread_file.h"
 
 namespace rvmfs {
 namespace {
@@ -38,15 +36,8 @@ bool may_wait(uint32_t opcode) {
 // is a name in parentheses that may contain anything. kAnywhere if it cannot be known.
 int cpu_of(uint32_t thread) {
   constexpr int kFieldsAfterName = 36;
-  char path[32];
-  char text[1024];
-  snprintf(path, sizeof path, "/proc/%u/stat", thread);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Placement::kAnywhere;
-  const ssize_t bytes = read(fd, text, sizeof text);
-  close(fd);
-  if (bytes <= 0) return Placement::kAnywhere;
-  std::string_view rest(text, static_cast<size_t>(bytes));
+  std::array<char, 1024> room;
+  std::string_view rest = read_thread_file(thread, "stat", room);
   rest.remove_prefix(std::min(rest.rfind(')'), rest.size()));
   for (int i = 0; i <= kFieldsAfterName; ++i) {
     rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));

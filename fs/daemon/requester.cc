@@ -3,35 +3,27 @@
 // See requester.h.
 #include "fs/daemon/requester.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <cstdio>
 #include <string_view>
 
 #include "fs/daemon/fuse_protocol.h"
 #include "fs/daemon/raw_request.h"
+#include "fs/daemon/thread_file.h"
 
 namespace rvmfs {
 namespace {
 
-// The fourth number of the line "Uid:": the user that counts for files. The thread waits for our
-// reply, so it is there, unless it was killed.
+// The fourth number of the line "Uid:": the user that counts for files.
 std::optional<uint32_t> user_of_thread(uint32_t thread) {
   constexpr std::string_view kLine = "\nUid:";
   constexpr int kNumbersBefore = 3;
-  char path[32];
-  char text[2048];
-  snprintf(path, sizeof path, "/proc/%u/status", thread);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
-  const ssize_t bytes = read(fd, text, sizeof text);
-  close(fd);
-  if (bytes <= 0) return std::nullopt;
-  std::string_view rest(text, static_cast<size_t>(bytes));
+  std::array<char, 2048> room;
+  std::string_view rest = read_thread_file(thread, "status", room);
   const size_t line = rest.find(kLine);
   if (line == rest.npos) return std::nullopt;
   rest.remove_prefix(line + kLine.size());

@@ -53,6 +53,7 @@ TEST_F(CommandLine, bad_values_are_refused_with_what_would_be_right) {
   expect_refused({"-o", "commit=soon", image(), mount_point()}, "a number of seconds");
   expect_refused({"-o", "ro=yes", image(), mount_point()}, "takes no value");
   expect_refused({"-o", "workers=0", image(), mount_point()}, "from 1 to 256");
+  expect_refused({"-o", "receivers=0", image(), mount_point()}, "from 1 to 256");
   expect_refused({"-o", "metadata_memory=12X", image(), mount_point()}, "a size");
   expect_refused({"-o", "disable=gravity", image(), mount_point()}, "killpriv_v2");
   expect_refused({"-o", "allow_other,allow_root", image(), mount_point()}, "exclude each other");
@@ -75,7 +76,7 @@ TEST_F(CommandLine, options_of_fstab_and_of_the_kernel_are_taken) {
   ASSERT_NO_FATAL_FAILURE(format());
   const std::string options =
       "defaults,nofail,_netdev,user,noauto,x-systemd.automount,x-anything=1,rw,noexec,nosuid,nodev,"
-      "noatime,commit=5,metadata_memory=64M,workers=3,nodiscard";
+      "noatime,commit=5,metadata_memory=64M,workers=3,receivers=2,nodiscard";
   ASSERT_NO_FATAL_FAILURE(start(options));
   const std::string line = mount_line(mount_point());
   EXPECT_NE(line.find("noexec"), std::string::npos) << line;
