@@ -18,6 +18,7 @@ namespace {
 constexpr int kSampleRequests = 16;  // a sample costs about 2 us
 constexpr uint32_t kWindowRequests = 128;
 constexpr uint32_t kOverlapsMax = kWindowRequests / 4;
+constexpr int kWaitingMin = 2;  // one that waits leaves the CPU to one that does not
 
 bool may_wait(uint32_t opcode) {
   switch (opcode) {
@@ -74,7 +75,7 @@ void Placement::bind(pid_t thread, int cpu) {
 }
 
 void Placement::begin(const fuse_in_header& request) {
-  const bool overlaps = waiting_ > 0;
+  const bool overlaps = waiting_ >= kWaitingMin;
   if (may_wait(request.opcode)) ++waiting_;
   if (overlaps) ++overlaps_;
   if (++requests_ < kWindowRequests) return;

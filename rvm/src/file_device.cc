@@ -1,43 +1,38 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A Device over a file or block device of the host. The only code of the project that makes system
-// calls on an image.
+// A Device over a file or block device of the host. Only here and in direct_writer.cc does the
+// project make system calls on an image.
 //
 // - The length is cached: reads and writes compare against it without a system call. It is right as
 //   long as nobody else changes the file, which the lock sees to.
 // - Growing (by write or allocate) and resizing are ordered by `growth_`: a fallback that grows a
 //   file with ftruncate must never cut off what another thread has just appended. Growing writes
 //   share it; ftruncate has it alone. Other writes and all reads take no lock.
-// - A durable write goes past the host's page cache (O_DIRECT | O_DSYNC, a second descriptor): it
-//   does not wait for everything else that was written, as fdatasync does, and on blocks that were
-//   written before the host has no metadata to commit. Where that does not work (odd sectors), or
-//   is not known to keep the promise (the kernel forgets O_DSYNC on a FUSE host), it is a write and
-//   an fdatasync.
+// - A durable write goes past the host's page cache (direct_writer.h). Where that does not work
+// (odd
+//   sectors), or is not known to keep the promise, it is a write and an fdatasync.
 // - EINTR is never an error. A short transfer is continued. ENOSPC, EDQUOT and EFBIG are no_space.
 // - A process that may run into RLIMIT_FSIZE has to ignore SIGXFSZ, as a library cannot: the write
 //   then fails with EFBIG.
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <utility>
 
+#include "direct_writer.h"
+#include "retry_on_eintr.h"
 #include "rvm/device.h"
 
 namespace rvm {
@@ -49,13 +44,6 @@ constexpr size_t kTransferBytesMax = 0x7ffff000;
 Error os_error(int os_errno, uint64_t position, const char* what) {
   const bool full = os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
   return Error{full ? Errc::no_space : Errc::io, os_errno, position, what};
-}
-
-template <typename Call>
-auto retry_on_eintr(Call call) {
-  auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
-  return result;
 }
 
 // True if [offset, offset + length) does not wrap, fits off_t and ends at or before `end`.
@@ -110,8 +98,6 @@ class FileDevice final : public Device {
  private:
   Result<void> write_all(uint64_t offset, std::span<const std::byte> in);
   Result<void> grow_to(uint64_t bytes);
-  int direct_fd();
-  bool write_direct(uint64_t offset, std::span<const std::byte> in, Result<void>& result);
   void raise_size(uint64_t bytes);
   uint64_t offset_limit() const { return is_block_ ? size() : uint64_t{INT64_MAX}; }
 
@@ -122,9 +108,7 @@ class FileDevice final : public Device {
   std::atomic<uint64_t> size_;
   std::atomic<bool> can_punch_{true};
   std::atomic<bool> can_allocate_{true};
-  std::once_flag direct_opened_;
-  Descriptor direct_{-1};
-  std::atomic<bool> can_write_direct_{true};
+  DirectWriter direct_{fd_.get(), is_block_};
   std::shared_mutex growth_;
 };
 
@@ -197,67 +181,11 @@ Result<void> FileDevice::flush() {
   return {};
 }
 
-// Hosts whose O_DIRECT | O_DSYNC is durable when it returns.
-bool host_keeps_direct_writes(int fd) {
-  struct statfs host {};
-  if (retry_on_eintr([&] { return ::fstatfs(fd, &host); }) != 0) return false;
-  constexpr std::array<uint32_t, 4> kKnown = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
-                                              F2FS_SUPER_MAGIC};
-  return std::find(kKnown.begin(), kKnown.end(), static_cast<uint32_t>(host.f_type)) !=
-         kKnown.end();
-}
-
-int FileDevice::direct_fd() {
-  std::call_once(direct_opened_, [this] {
-    if (!is_block_ && !host_keeps_direct_writes(fd_.get())) {
-      can_write_direct_.store(false, std::memory_order_relaxed);
-      return;
-    }
-    // The same file, whatever has become of its name.
-    const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
-    const int flags = O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC;
-    direct_ = Descriptor(retry_on_eintr([&] { return ::open(path.c_str(), flags); }));
-    if (direct_.get() < 0) can_write_direct_.store(false, std::memory_order_relaxed);
-  });
-  return direct_.get();
-}
-
-// False: it has to be done in another way.
-bool FileDevice::write_direct(uint64_t offset, std::span<const std::byte> in,
-                              Result<void>& result) {
-  constexpr uint64_t kUnit = 4096;  // what no host finds too odd
-  // Above this, copying into an aligned buffer costs more than the page cache does.
-  constexpr size_t kDirectBytesMax = 256 * 1024;
-  if (!can_write_direct_.load(std::memory_order_relaxed) || offset % kUnit != 0 ||
-      in.size() % kUnit != 0 || in.size() > kDirectBytesMax || offset + in.size() > size()) {
-    return false;
-  }
-  const int fd = direct_fd();
-  if (fd < 0) return false;
-  struct Free {
-    void operator()(std::byte* bytes) const { std::free(bytes); }
-  };
-  thread_local const std::unique_ptr<std::byte, Free> buffer(
-      static_cast<std::byte*>(std::aligned_alloc(kUnit, kDirectBytesMax)));
-  if (!buffer) return false;
-  std::memcpy(buffer.get(), in.data(), in.size());
-  const ssize_t put = retry_on_eintr(
-      [&] { return ::pwrite(fd, buffer.get(), in.size(), static_cast<off_t>(offset)); });
-  if (put == static_cast<ssize_t>(in.size())) return true;
-  if (put >= 0 || errno == ENOSPC || errno == EDQUOT)
-    return false;  // all of it again, and then why
-  if (errno == EINVAL || errno == EOPNOTSUPP) {
-    can_write_direct_.store(false, std::memory_order_relaxed);
-    return false;
-  }
-  result = Error{Errc::io, errno, offset, "cannot write the image"};
-  return true;
-}
-
 Result<void> FileDevice::write_durable(uint64_t offset, std::span<const std::byte> in) {
   if (read_only_) return Error{Errc::read_only, 0, offset, "the image is open for reading only"};
-  Result<void> result;
-  if (write_direct(offset, in, result)) return result;
+  if (inside(offset, in.size(), size())) {
+    if (const auto result = direct_.write(offset, in)) return *result;
+  }
   return Device::write_durable(offset, in);
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Forcing the spool to the log: group commit, the commit point, room in the log.
+// Forcing the spool to the log: the commit point, room in the log.
 //
-// One thread leads at a time. It detaches the spool, writes it as one atomic group of units, and
-// wakes everybody whose request was issued before it detached; they shared its write. Requests that
-// came later elect the next leader.
+// One thread leads at a time (group_commit.cc says which). It detaches the spool, writes it as one
+// atomic group of units, and wakes everybody whose request was issued before it detached.
 //
 // A unit is durable before the next one is begun (rvm/log_format.h says why). The durable write of
 // the group's last unit is the commit of every transaction in it.
@@ -50,25 +49,6 @@ void add_spool(const Spool& batch, UnitBuilder& builder) {
 
 }  // namespace
 
-Result<void> Rvm::Impl::force(bool and_data) {
-  std::unique_lock lock(mutex);
-  const CommitTicket ticket = last_ticket;
-  const uint64_t note = and_data ? client_data.last_note() : 0;
-  data_wanted = std::max(data_wanted, note);
-  bool waited = false;
-  while (data_durable < note || durable_ticket.load() < ticket) {
-    RVM_TRY(usable());
-    if (!force_running) {
-      RVM_TRY(lead(lock));
-      continue;
-    }
-    waited = true;
-    force_done.wait(lock);
-  }
-  if (waited) ++stats.force_waiters;
-  return failed ? usable() : Result<void>{};
-}
-
 Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
   force_running = true;
   std::unique_ptr<Spool> batch = std::exchange(spool, std::make_unique<Spool>());
@@ -107,7 +87,7 @@ Result<void> Rvm::Impl::lead(std::unique_lock<std::mutex>& lock) {
     put_back(std::move(batch));
     client_data.put_back(data);
   }
-  force_done.notify_all();
+  serve_waiters(result.has_value(), lock);
   return result;
 }
 

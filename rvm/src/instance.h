@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The inside of an Rvm instance: state shared by the rooms region.cc, transaction.cc, force.cc,
-// truncate.cc, reclaim.cc and rvm.cc.
+// The inside of an Rvm instance: state shared by the rooms region.cc, transaction.cc,
+// group_commit.cc, force.cc, truncate.cc, reclaim.cc and rvm.cc.
 //
 // Lock order: truncate_mutex -> mutex. Nothing waits for a device while holding `mutex`.
 // A force has one leader at a time (force_running); a leader that finds the log full takes
@@ -128,7 +128,10 @@ struct Rvm::Impl {
   // force.cc
   bool force_running = false;
   uint64_t data_wanted = 0, data_durable = 0;  // ClientData's notes up to this one
-  std::condition_variable force_done;
+
+  // group_commit.cc
+  struct ForceWaiter;
+  std::vector<ForceWaiter*> force_waiters;
 
   // The log. `tail` is where the next group goes; everything before it is durable. Changed by the
   // force leader (tail) and under truncate_mutex (head_lsn), both holding `mutex`.
@@ -169,8 +172,13 @@ struct Rvm::Impl {
   uint64_t spool_commit(TransactionState& tx);
   void put_in_spool(RegionState& region, uint64_t offset, uint64_t length);
 
-  // force.cc
+  // group_commit.cc
   Result<void> force(bool and_data);
+  bool is_served(const ForceWaiter& waiter) const;  // holds mutex
+  bool wait_for_leader(ForceWaiter& self, std::unique_lock<std::mutex>& lock);
+  void serve_waiters(bool success, std::unique_lock<std::mutex>& lock);
+
+  // force.cc
   Result<void> lead(std::unique_lock<std::mutex>& lock);
   Result<void> flush_device();
   Result<void> write_out(const Spool& batch, const ClientDataBatch& data, LogPosition& end);

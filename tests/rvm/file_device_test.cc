@@ -59,6 +59,22 @@ TEST_F(FileDevice, knows_where_the_host_has_nothing_written_yet) {
   EXPECT_EQ(device->first_hole(0, 1 << 20), 192u << 10);
 }
 
+TEST_F(FileDevice, makes_writes_of_several_threads_durable_at_once) {
+  const auto device = open({.create = true});
+  ASSERT_NE(device, nullptr);
+  write_all(*device, 0, pattern(64 << 10, 1));
+  std::vector<std::thread> threads;
+  for (uint64_t number = 0; number < 4; ++number) {
+    threads.emplace_back([&device, number] {
+      for (uint8_t round = 0; round < 20; ++round) {
+        EXPECT_OK(device->write_durable(number * 4096, filled(4096, round)));
+        EXPECT_EQ(read_all(*device, number * 4096, 4096), filled(4096, round));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST_F(FileDevice, exclusive_creation_refuses_what_is_there) {
   ASSERT_NE(open({.create = true, .exclusive = true}), nullptr);
   EXPECT_ERROR(open_file_device(path_, {.create = true, .exclusive = true}), Errc::exists);

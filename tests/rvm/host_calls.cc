@@ -4,10 +4,12 @@
 #include "tests/rvm/host_calls.h"
 
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -146,6 +148,33 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
     return 0;
   }
   return __real_ioctl(fd, request, argument);
+}
+
+static std::optional<HostCall> call_of(long number) {
+  switch (number) {
+    case SYS_io_setup: return HostCall::io_setup;
+    case SYS_io_submit: return HostCall::io_submit;
+    case SYS_io_getevents: return HostCall::io_getevents;
+    default: return std::nullopt;
+  }
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...) {
+  std::array<long, 6> given{};
+  va_list more;
+  va_start(more, number);
+  for (long& argument : given) argument = va_arg(more, long);
+  va_end(more);
+  const std::optional<HostCall> call = call_of(number);
+  if (const auto answer = call ? instead(*call) : std::nullopt) return *answer;
+  const long result =
+      __real_syscall(number, given[0], given[1], given[2], given[3], given[4], given[5]);
+  if (number != SYS_io_getevents || result != 1) return result;
+  if (const auto end = instead(HostCall::asynchronous_write)) {
+    reinterpret_cast<io_event*>(given[3])->res = *end < 0 ? -errno : *end;
+  }
+  return result;
 }
 
 }  // extern "C"

@@ -36,8 +36,12 @@ enum class HostCall : uint8_t {
   ftruncate,
   lseek,
   getrandom,
+  io_setup,
+  io_submit,
+  io_getevents,
+  asynchronous_write,  // how one that was submitted ends
 };
-inline constexpr int kHostCalls = 14;
+inline constexpr int kHostCalls = 18;
 
 class HostCalls {
  public:

@@ -4,6 +4,8 @@
 // are tried again, and which mean that the host cannot do something that can be done without.
 #include <gtest/gtest.h>
 #include <linux/magic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -210,16 +212,17 @@ TEST_F(DirectWrites, are_not_used_on_hosts_that_do_not_keep_them) {
 
 TEST_F(DirectWrites, that_the_host_refuses_are_done_in_the_other_way) {
   const auto device = open_filled();
-  host_.give(HostCall::pwrite, 512);  // in part
+  host_.give(HostCall::asynchronous_write, 512);  // in part
   EXPECT_EQ(flushes_of_a_write(*device), 1u);
   for (const int full : {ENOSPC, EDQUOT}) {
-    host_.fail(HostCall::pwrite, full, 2);
+    host_.fail(HostCall::asynchronous_write, full);
+    host_.fail(HostCall::pwrite, full);
     EXPECT_ERROR(device->write_durable(0, Bytes(4096)), Errc::no_space);
   }
   EXPECT_EQ(flushes_of_a_write(*device), 0u);
   for (const int never : {EINVAL, EOPNOTSUPP}) {
     const auto other = open_filled_again();
-    host_.fail(HostCall::pwrite, never);
+    host_.fail(HostCall::asynchronous_write, never);
     EXPECT_EQ(flushes_of_a_write(*other), 1u);
     EXPECT_EQ(flushes_of_a_write(*other), 1u);
   }
@@ -227,10 +230,59 @@ TEST_F(DirectWrites, that_the_host_refuses_are_done_in_the_other_way) {
 
 TEST_F(DirectWrites, that_fail_are_told_and_not_tried_again) {
   const auto device = open_filled();
-  host_.fail(HostCall::pwrite, EIO);
+  const uint64_t plain = host_.calls(HostCall::pwrite);
+  host_.fail(HostCall::asynchronous_write, EIO);
   EXPECT_ERROR(device->write_durable(0, Bytes(4096)), Errc::io);
+  EXPECT_EQ(host_.calls(HostCall::pwrite), plain);
   host_.fail(HostCall::fdatasync, ENOSPC);
   EXPECT_ERROR(device->write_durable(0, Bytes(512)), Errc::io);  // a lost flush is no full host
+}
+
+TEST_F(DirectWrites, are_waited_for_whatever_signals_come) {
+  const auto device = open_filled();
+  host_.fail(HostCall::io_getevents, EINTR, 3);
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  EXPECT_EQ(host_.calls(HostCall::io_getevents), 4u);
+}
+
+TEST_F(DirectWrites, are_plain_ones_where_the_host_takes_no_asynchronous_ones) {
+  for (const HostCall call : {HostCall::io_setup, HostCall::io_submit}) {
+    const auto device = open_filled_again();
+    host_.fail(call, EAGAIN);
+    const uint64_t before = host_.calls(HostCall::pwrite);
+    EXPECT_EQ(flushes_of_a_write(*device), 0u);
+    EXPECT_EQ(host_.calls(HostCall::pwrite), before + 1);
+  }
+  const auto device = open_filled_again();
+  host_.fail(HostCall::io_setup, EAGAIN);
+  host_.fail(HostCall::pwrite, EIO);
+  EXPECT_ERROR(device->write_durable(0, Bytes(4096)), Errc::io);
+}
+
+TEST_F(DirectWrites, get_a_new_queue_where_the_old_one_is_not_known_any_more) {
+  const auto device = open_filled();
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  const uint64_t plain = host_.calls(HostCall::pwrite);
+  host_.fail(HostCall::io_submit, EINVAL);
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  EXPECT_EQ(host_.calls(HostCall::io_setup), 2u);
+  EXPECT_EQ(host_.calls(HostCall::pwrite), plain);
+  host_.fail(HostCall::io_submit, EINVAL, 2);  // nor is the new one
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  EXPECT_EQ(host_.calls(HostCall::io_setup), 3u);
+  EXPECT_EQ(host_.calls(HostCall::pwrite), plain + 2);
+}
+
+TEST_F(DirectWrites, go_on_in_a_child_process) {
+  const auto device = open_filled();
+  EXPECT_EQ(flushes_of_a_write(*device), 0u);
+  const pid_t child = fork();
+  if (child == 0) _exit(device->write_durable(4096, filled(4096, 9)) ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(read_all(*device, 4096, 4096), filled(4096, 9));
 }
 
 class BlockDevice : public HostFaults {
