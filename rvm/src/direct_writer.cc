@@ -101,22 +101,18 @@ class DirectWriter::Slot {
   aio_context_t queue_ = 0;
 };
 
-DirectWriter::DirectWriter(int fd, bool is_block) : fd_(fd), is_block_(is_block) {}
-
-DirectWriter::~DirectWriter() {
-  if (direct_fd_ >= 0) ::close(direct_fd_);
+DirectWriter::DirectWriter(int fd, bool is_block) {
+  if (is_block || host_keeps_direct_writes(fd)) {
+    // The same file, whatever has become of its name.
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    const int flags = O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC;
+    fd_ = retry_on_eintr([&] { return ::open(path.c_str(), flags); });
+  }
+  usable_ = fd_ >= 0;
 }
 
-void DirectWriter::open_once() {
-  std::call_once(opened_, [this] {
-    if (is_block_ || host_keeps_direct_writes(fd_)) {
-      // The same file, whatever has become of its name.
-      const std::string path = "/proc/self/fd/" + std::to_string(fd_);
-      const int flags = O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC;
-      direct_fd_ = retry_on_eintr([&] { return ::open(path.c_str(), flags); });
-    }
-    if (direct_fd_ < 0) usable_ = false;
-  });
+DirectWriter::~DirectWriter() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 std::unique_ptr<DirectWriter::Slot> DirectWriter::take_slot() {
@@ -134,11 +130,10 @@ void DirectWriter::give_back(std::unique_ptr<Slot> slot) {
 
 std::optional<Result<void>> DirectWriter::write(uint64_t offset, std::span<const std::byte> in) {
   if (offset % kUnit != 0 || in.size() % kUnit != 0 || in.size() > kBytesMax) return {};
-  open_once();
   if (!usable_.load(std::memory_order_relaxed)) return {};
   std::unique_ptr<Slot> slot = take_slot();
   if (!slot->has_memory()) return {};
-  const int64_t put = slot->write(direct_fd_, offset, in);
+  const int64_t put = slot->write(fd_, offset, in);
   give_back(std::move(slot));
   if (put == static_cast<int64_t>(in.size())) return Result<void>();
   if (put >= 0 || put == -ENOSPC || put == -EDQUOT) return {};  // all of it again, and then why

@@ -9,6 +9,11 @@
 // image would wait with it; of an asynchronous one they hold it only while it is handed over. Where
 // there is no asynchronous I/O (not in the kernel, forbidden, used up), it is a write(2).
 //
+// Whoever locks the image does so with descriptor(). A write under way keeps that one open, so an
+// image whose process was killed stays locked until the medium has done with the write. (Usually
+// the kernel waits for it before it closes anything; not if somebody else, as ps(1), is just
+// looking at the dying process.)
+//
 // Thread rules: any thread; writes of several threads go on at the same time.
 #pragma once
 
@@ -27,11 +32,14 @@ namespace rvm {
 
 class DirectWriter {
  public:
-  // `fd` is the image's and stays open.
+  // `fd` is the image's, open for writing.
   DirectWriter(int fd, bool is_block);
   ~DirectWriter();
   DirectWriter(const DirectWriter&) = delete;
   DirectWriter& operator=(const DirectWriter&) = delete;
+
+  // -1: this image has none, and write() does nothing.
+  int descriptor() const { return fd_; }
 
   // Writes inside of the file. Nothing: it has to be done in another way, and what the range holds
   // is unknown until then. Errors: io.
@@ -40,15 +48,11 @@ class DirectWriter {
  private:
   class Slot;
 
-  void open_once();
   std::unique_ptr<Slot> take_slot();
   void give_back(std::unique_ptr<Slot> slot);
 
-  const int fd_;
-  const bool is_block_;
-  std::once_flag opened_;
-  int direct_fd_ = -1;
-  std::atomic<bool> usable_{true};
+  int fd_ = -1;
+  std::atomic<bool> usable_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Slot>> free_;
 };

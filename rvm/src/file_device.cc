@@ -69,12 +69,20 @@ class Descriptor {
   int fd_;
 };
 
+// The descriptor that the lock belongs to.
+int lock_holder(const Descriptor& fd, const DirectWriter* direct) {
+  return direct != nullptr && direct->descriptor() >= 0 ? direct->descriptor() : fd.get();
+}
+
 class FileDevice final : public Device {
  public:
-  FileDevice(Descriptor fd, std::string name, bool read_only, bool is_block, uint64_t bytes)
+  // `direct` is null for reading only.
+  FileDevice(Descriptor fd, std::unique_ptr<DirectWriter> direct, std::string name, bool is_block,
+             uint64_t bytes)
       : fd_(std::move(fd)),
+        direct_(std::move(direct)),
         name_(std::move(name)),
-        read_only_(read_only),
+        read_only_(direct_ == nullptr),
         is_block_(is_block),
         size_(bytes) {}
 
@@ -102,13 +110,13 @@ class FileDevice final : public Device {
   uint64_t offset_limit() const { return is_block_ ? size() : uint64_t{INT64_MAX}; }
 
   const Descriptor fd_;
+  const std::unique_ptr<DirectWriter> direct_;
   const std::string name_;
   const bool read_only_;
   const bool is_block_;
   std::atomic<uint64_t> size_;
   std::atomic<bool> can_punch_{true};
   std::atomic<bool> can_allocate_{true};
-  DirectWriter direct_{fd_.get(), is_block_};
   std::shared_mutex growth_;
 };
 
@@ -140,7 +148,7 @@ void FileDevice::release_lock() {
   whole.l_type = F_UNLCK;
   whole.l_whence = SEEK_SET;
   // Cannot fail for a descriptor that is open; if it did, the lock would go with the descriptor.
-  static_cast<void>(::fcntl(fd_.get(), F_OFD_SETLK, &whole));
+  static_cast<void>(::fcntl(lock_holder(fd_, direct_.get()), F_OFD_SETLK, &whole));
 }
 
 Result<void> FileDevice::write(uint64_t offset, std::span<const std::byte> in) {
@@ -184,7 +192,7 @@ Result<void> FileDevice::flush() {
 Result<void> FileDevice::write_durable(uint64_t offset, std::span<const std::byte> in) {
   if (read_only_) return Error{Errc::read_only, 0, offset, "the image is open for reading only"};
   if (inside(offset, in.size(), size())) {
-    if (const auto result = direct_.write(offset, in)) return *result;
+    if (const auto result = direct_->write(offset, in)) return *result;
   }
   return Device::write_durable(offset, in);
 }
@@ -357,7 +365,9 @@ Result<std::shared_ptr<Device>> open_file_device(const std::string& path,
   if (!is_block && !S_ISREG(status.st_mode)) {
     return Error{Errc::invalid_argument, 0, 0, "neither an ordinary file nor a block device"};
   }
-  if (options.lock) RVM_TRY(take_lock(fd.get(), options));
+  std::unique_ptr<DirectWriter> direct;
+  if (!options.read_only) direct = std::make_unique<DirectWriter>(fd.get(), is_block);
+  if (options.lock) RVM_TRY(take_lock(lock_holder(fd, direct.get()), options));
   if (created) RVM_TRY(sync_parent(path));
   // Measured under the lock: the last holder may have resized the file just before it let go.
   if (::fstat(fd.get(), &status) != 0) return os_error(errno, 0, "cannot examine the image");
@@ -366,7 +376,7 @@ Result<std::shared_ptr<Device>> open_file_device(const std::string& path,
     return os_error(errno, 0, "cannot find the size of the device");
   }
   return std::shared_ptr<Device>(
-      std::make_shared<FileDevice>(std::move(fd), path, options.read_only, is_block, bytes));
+      std::make_shared<FileDevice>(std::move(fd), std::move(direct), path, is_block, bytes));
 }
 
 }  // namespace rvm

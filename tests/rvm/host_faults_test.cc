@@ -2,8 +2,10 @@
 //
 // A file or block device whose host answers system calls with errors: which ones are told, which
 // are tried again, and which mean that the host cannot do something that can be done without.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/magic.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -165,6 +167,7 @@ TEST_F(HostFaults, a_new_name_that_cannot_be_made_durable_is_told_where_the_host
   host_.fail(HostCall::fsync, EINVAL);  // a host that does not know it
   EXPECT_OK(open_file_device(path_, {.create = true}));
   std::filesystem::remove(path_);
+  host_.filesystem_type = TMPFS_MAGIC;  // one of those where the image is opened once
   host_.fail(HostCall::open, EACCES, 1, 1);  // the folder
   EXPECT_OK(open_file_device(path_, {.create = true}));
   std::filesystem::remove(path_);
@@ -204,10 +207,8 @@ TEST_F(DirectWrites, are_not_used_on_hosts_that_do_not_keep_them) {
   host_.filesystem_type = EXT4_SUPER_MAGIC;
   host_.fail(HostCall::fstatfs, EIO);
   EXPECT_EQ(flushes_of_a_write(*open_filled_again()), 1u);
-  const auto device = open_filled_again();
-  host_.fail(HostCall::open, EINVAL);
-  EXPECT_EQ(flushes_of_a_write(*device), 1u);
-  EXPECT_EQ(flushes_of_a_write(*device), 1u) << "it was tried once";
+  host_.fail(HostCall::open, EINVAL, 1, 1);
+  EXPECT_EQ(flushes_of_a_write(*open_filled_again()), 1u);
 }
 
 TEST_F(DirectWrites, that_the_host_refuses_are_done_in_the_other_way) {
@@ -272,6 +273,26 @@ TEST_F(DirectWrites, get_a_new_queue_where_the_old_one_is_not_known_any_more) {
   EXPECT_EQ(flushes_of_a_write(*device), 0u);
   EXPECT_EQ(host_.calls(HostCall::io_setup), 3u);
   EXPECT_EQ(host_.calls(HostCall::pwrite), plain + 2);
+}
+
+// So that it stays locked for as long as the medium is busy with one, whatever becomes of us.
+TEST_F(DirectWrites, are_made_on_the_descriptor_that_holds_the_lock) {
+  host_.filesystem_type.reset();
+  const auto device = open();
+  int holders = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream file(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    if (text.find("lock:") == text.npos) continue;
+    const int fd = std::stoi(entry.path().filename());
+    const int flags = fcntl(fd, F_GETFL);
+    struct statfs host {};
+    ASSERT_EQ(fstatfs(fd, &host), 0);
+    if (host.f_type != EXT4_SUPER_MAGIC) GTEST_SKIP() << "the images of the tests are not on ext4";
+    EXPECT_NE(flags & O_DIRECT, 0);
+    ++holders;
+  }
+  EXPECT_EQ(holders, 1);
 }
 
 TEST_F(DirectWrites, go_on_in_a_child_process) {
