@@ -40,6 +40,10 @@ namespace {
 
 // Linux moves at most this much in one call.
 constexpr size_t kTransferBytesMax = 0x7ffff000;
+// Of a longer write the host makes as large a piece of its page cache ("folio") as it can. Finding
+// memory for a megabyte in one piece takes it several times as long as copying the bytes, and on
+// ext4 each later write of a few bytes into such a piece walks a list of all its blocks.
+constexpr size_t kWriteBytesMax = 32 << 10;
 
 Error os_error(int os_errno, uint64_t position, const char* what) {
   const bool full = os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
@@ -164,7 +168,7 @@ Result<void> FileDevice::write(uint64_t offset, std::span<const std::byte> in) {
 
 Result<void> FileDevice::write_all(uint64_t offset, std::span<const std::byte> in) {
   while (!in.empty()) {
-    const size_t want = std::min(in.size(), kTransferBytesMax);
+    const size_t want = std::min(in.size(), kWriteBytesMax);
     const ssize_t put = retry_on_eintr(
         [&] { return ::pwrite(fd_.get(), in.data(), want, static_cast<off_t>(offset)); });
     if (put < 0) return os_error(errno, offset, "cannot write the image");

@@ -4,9 +4,9 @@
 // values that break arithmetic, the hashes are made right again, and programs use the image
 // (hostile_use.h). All of it ends, in bounded time and memory, without a fault.
 //
-// The commit tier takes evenly chosen fields and values; nightly takes all of them, but of the image
-// with so many pages that there are millions; release takes those, too. Both take more random
-// combinations.
+// The commit tier takes evenly chosen fields and values; nightly takes all of them, but some of
+// the image with so many pages that there are millions; release takes those, too. Both take more
+// random combinations.
 //
 //   RVMFS_HOSTILE_ONLY=sample:number   one of them, as a failure prints it
 #include <fmt/format.h>

@@ -160,11 +160,12 @@ static std::optional<HostCall> call_of(long number) {
 }
 
 long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...) {
-  std::array<long, 6> given{};
+// Like the kernel it looks at six arguments, however many there are.
+__attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...) {
+  long given[6];
   va_list more;
   va_start(more, number);
-  for (long& argument : given) argument = va_arg(more, long);
+  for (int i = 0; i < 6; ++i) given[i] = va_arg(more, long);
   va_end(more);
   const std::optional<HostCall> call = call_of(number);
   if (const auto answer = call ? instead(*call) : std::nullopt) return *answer;
