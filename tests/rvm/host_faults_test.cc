@@ -167,7 +167,7 @@ TEST_F(HostFaults, a_new_name_that_cannot_be_made_durable_is_told_where_the_host
   host_.fail(HostCall::fsync, EINVAL);  // a host that does not know it
   EXPECT_OK(open_file_device(path_, {.create = true}));
   std::filesystem::remove(path_);
-  host_.filesystem_type = TMPFS_MAGIC;  // one of those where the image is opened once
+  host_.filesystem_type = TMPFS_MAGIC;       // one of those where the image is opened once
   host_.fail(HostCall::open, EACCES, 1, 1);  // the folder
   EXPECT_OK(open_file_device(path_, {.create = true}));
   std::filesystem::remove(path_);
