@@ -19,6 +19,7 @@
 // lock of the caller's.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -67,9 +68,12 @@ class BlockAllocator {
   // the background thread and when space is short. Errors: io of the discard (the blocks are free
   // all the same).
   Result<void> settle_freed();
-  // When space is short, in the volume or on the host: makes pending frees durable and settles
-  // them. False if there were none. Waits for the device: no locks but the inode's data lock.
-  Result<bool> make_room();
+  // When space was short, in the volume or on the host: makes pending frees durable and settles
+  // them. False if there were none, and nothing was settled since `since`, which is settled() from
+  // before the attempt. Waits for the device: no locks but the inode's data lock.
+  Result<bool> make_room(uint64_t since);
+  // How often freed blocks became usable so far.
+  uint64_t settled() const { return settled_; }
 
   // Discards free blocks of [first, end), in runs of at least `run_min`, whatever the mount options
   // say. Each run is reserved meanwhile, a small part of what is free. How many they were.
@@ -115,11 +119,12 @@ class BlockAllocator {
   std::mutex mutex_;
   BusyBlocks busy_;       // reserved, kept or pending: free in the bitmaps, not to be handed out
   BusyBlocks freed_now_;  // freed by the transaction that is open; perhaps by one that aborted
-  std::deque<Pending> pending_;    // in commit order
-  bool settling_ = false;          // settle_freed is about to make some usable
-  std::vector<uint64_t> kept_;     // first blocks of chunks kept back
-  bool kept_taken_ = false;        // a transaction took one of them; look whether it committed
-  bool chunks_exhausted_ = false;  // find_chunk found none, and nothing became free since
+  std::deque<Pending> pending_;       // in commit order
+  bool settling_ = false;             // settle_freed is about to make some usable
+  std::atomic<uint64_t> settled_{0};  // how often it did; written with mutex_ held
+  std::vector<uint64_t> kept_;        // first blocks of chunks kept back
+  bool kept_taken_ = false;           // a transaction took one of them; look whether it committed
+  bool chunks_exhausted_ = false;     // find_chunk found none, and nothing became free since
   int last_resorts_ = 0;
   // Upper bounds of the longest run of allocatable blocks in a group; absent: not known.
   std::unordered_map<uint64_t, uint32_t> longest_;

@@ -84,13 +84,14 @@ Result<void> BlockAllocator::settle_freed() {
   }
   std::lock_guard lock(mutex_);
   settling_ = false;
+  if (!spans.empty()) ++settled_;
   return outcome;
 }
 
-Result<bool> BlockAllocator::make_room() {
+Result<bool> BlockAllocator::make_room(uint64_t since) {
   {
     std::lock_guard lock(mutex_);
-    if (pending_.empty() && !settling_) return false;
+    if (pending_.empty() && !settling_) return settled_ != since;
   }
   RVM_TRY(core_.rvm->flush());
   RVM_TRY(settle_freed());

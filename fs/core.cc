@@ -68,8 +68,10 @@ Result<void> VolumeCore::relieve_memory_() {
 }
 
 // What goes wrong here is not the caller's news: its own error (no space) stays.
-bool VolumeCore::make_room_() {
-  const Result<bool> made = blocks->make_room();
+uint64_t VolumeCore::settled_() const { return blocks ? blocks->settled() : 0; }
+
+bool VolumeCore::make_room_(uint64_t since) {
+  const Result<bool> made = blocks->make_room(since);
   return made && *made;
 }
 

@@ -118,7 +118,8 @@ class VolumeCore : public rvm::ChunkSource {
   Result<void> before_write_();
   Result<void> relieve_memory_();
   // Makes freed blocks usable that are not yet. True if there were any.
-  bool make_room_();
+  bool make_room_(uint64_t since);
+  uint64_t settled_() const;
 
   mutable std::mutex clock_mutex_;
   mutable Time last_now_;

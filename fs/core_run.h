@@ -35,11 +35,12 @@ Result<T> VolumeCore::run_write(const std::function<Result<T>(Operation&)>& body
   RVM_TRY(before_write_());
   for (bool made_room = false;;) {
     rvm::NoWait scope;
+    const uint64_t settled = settled_();
     Result<T> result = attempt_write_<T>(body);
     if (result) return result;
     if (result.error() == rvm::Errc::not_resident) {
       RVM_TRY(scope.load_missing());
-    } else if (result.error() == rvm::Errc::no_space && !made_room && make_room_()) {
+    } else if (result.error() == rvm::Errc::no_space && !made_room && make_room_(settled)) {
       made_room = true;
     } else {
       return result;

@@ -202,10 +202,11 @@ Result<void> FreshBlocks::cover(const Extent& hole, uint64_t goal) {
   bool made_room = false;
   for (uint64_t first = hole.first; first < hole.end();) {
     const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(hole.end() - first, kGroupBits));
+    const uint64_t settled = core_.blocks->settled();
     const Result<BlockRun> run =
         core_.run_read<BlockRun>([&] { return core_.blocks->reserve(goal, wanted); });
     if (!run && is(run.error(), FsErrc::volume_full) && !made_room) {
-      RVM_ASSIGN(made_room, core_.blocks->make_room());
+      RVM_ASSIGN(made_room, core_.blocks->make_room(settled));
       if (made_room) continue;
     }
     if (!run) return run.error();

@@ -69,9 +69,10 @@ Result<void> prepare_extension(VolumeCore& core, Inode inode, uint64_t size, uin
 // locks only.
 template <typename Attempt>
 auto with_room(VolumeCore& core, const Attempt& attempt) {
+  const uint64_t settled = core.blocks->settled();
   auto result = attempt();
   if (result || !(result.error() == rvm::Errc::no_space)) return result;
-  const Result<bool> made = core.blocks->make_room();
+  const Result<bool> made = core.blocks->make_room(settled);
   if (made && *made) result = attempt();
   return result;
 }

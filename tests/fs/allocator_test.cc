@@ -106,6 +106,22 @@ TEST_F(Allocator, FreedBlocksAreNotUsedBeforeTheFreeingIsDurable) {
   core_->blocks->release(*run);
 }
 
+// Somebody who found no room, and asks for some after another thread has just made it, tries again.
+TEST_F(Allocator, RoomThatAnotherThreadHasMadeMeanwhileCounts) {
+  format(64 << 20);
+  BlockAllocator& blocks = *core_->blocks;
+  const auto run = reserve(0, 64);
+  ASSERT_TRUE(run.has_value());
+  ASSERT_OK(give(*run, 0));
+  const uint64_t before = blocks.settled();
+  EXPECT_FALSE(*blocks.make_room(before)) << "nothing was freed";
+  ASSERT_OK(take_away(0, run->count));
+  ASSERT_OK(core_->rvm->flush());
+  ASSERT_OK(blocks.settle_freed());
+  EXPECT_TRUE(*blocks.make_room(before));
+  EXPECT_FALSE(*blocks.make_room(blocks.settled()));
+}
+
 TEST_F(Allocator, ATransactionThatIsUndoneKeepsReservationsAndFrees) {
   format(16 << 20);
   const auto run = reserve(0, 10);
