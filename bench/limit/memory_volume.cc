@@ -14,6 +14,7 @@
 #include <shared_mutex>
 
 #include "bench/limit/memory_tree.h"
+#include "fs/meta_lock.h"
 
 namespace rvmfs {
 
@@ -22,14 +23,14 @@ class VolumeCore {
   explicit VolumeCore(bool count_lookups) : counts(count_lookups) {}
 
   MemoryTree tree;
-  std::shared_mutex mutex;
+  MetaLock mutex;
   const bool counts;
 };
 
 namespace {
 
-using Exclusive = std::lock_guard<std::shared_mutex>;
-using Shared = std::shared_lock<std::shared_mutex>;
+using Exclusive = std::lock_guard<MetaLock>;
+using Shared = std::shared_lock<MetaLock>;
 
 constexpr uint64_t kBlocks = 1ULL << 28;
 constexpr uint64_t kSectorBytes = 512;
