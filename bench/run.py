@@ -32,6 +32,7 @@ from harness import filesystems, plots, report, workloads  # noqa: E402
 ALL = "rvmfs,limit,default-limit,ext4,xfs,btrfs,fuse2fs,ntfs-3g"
 IMAGE_BYTES = {True: 6 << 30, False: 32 << 30}  # quick, full
 TRACING = Path("/sys/kernel/tracing")
+IO_URING = Path("/sys/module/fuse/parameters/enable_uring")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TREES = {True: ["/usr/include/c++", "/usr/include/linux"], False: ["/usr/include"]}
 
@@ -51,6 +52,9 @@ def parse():
                         help="count FUSE messages by kind (slows FUSE down a little)")  # fmt: skip
     parser.add_argument("--nice", type=int, default=0,
                         help="run clients and daemons with this priority, on a busy machine: -15")  # fmt: skip
+    parser.add_argument("--io-uring", action="store_true",
+                        help="allow FUSE over io_uring while it runs (the fuse module's "
+                        "enable_uring)")  # fmt: skip
     parser.add_argument("--pin", type=int, metavar="CPU",
                         help="keep clients and daemons on one processor: less noise, and the "
                         "round trip at its cheapest")  # fmt: skip
@@ -101,11 +105,17 @@ class Run:
         self.kinds = {filesystem.name: filesystem.kind for filesystem in self.filesystems}
         self.rounds = {}
         self.mounted_tracing = False
+        self.io_uring_before = None
         self.failures = []
         self.dead = []  # filesystems that could not be mounted, or whose daemon ended in between
         self.load = []
 
     def prepare(self):
+        if self.arguments.io_uring:
+            if not IO_URING.exists():
+                sys.exit("this kernel has no FUSE over io_uring (Linux 6.14)")
+            self.io_uring_before = IO_URING.read_text(encoding="ascii")
+            IO_URING.write_text("Y", encoding="ascii")
         if self.arguments.messages and not TRACING.joinpath("events").exists():
             filesystems.run("mount", "-t", "tracefs", "tracefs", str(TRACING))
             self.mounted_tracing = True
@@ -132,6 +142,8 @@ class Run:
                 filesystem.clean_up()
         if self.mounted_tracing:
             subprocess.run(["umount", str(TRACING)], check=False)
+        if self.io_uring_before is not None:
+            IO_URING.write_text(self.io_uring_before, encoding="ascii")
 
     def note(self, phase, name, round_number, measured):
         of_phase = self.rounds.setdefault(phase, {}).setdefault(name, [])
@@ -183,6 +195,9 @@ class Run:
             "processors": os.cpu_count(),
             "load while it ran": f"{min(self.load):.1f} to {max(self.load):.1f}",
         }
+        if IO_URING.exists():
+            on = IO_URING.read_text(encoding="ascii").startswith("Y")
+            facts["FUSE over io_uring"] = "allowed" if on else "not allowed"
         if self.arguments.nice:
             facts["priority"] = f"nice {self.arguments.nice}"
         if self.arguments.pin is not None:

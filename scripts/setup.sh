@@ -14,7 +14,7 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build pkg-config python3
   libexpected-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
-  uuid-dev libblkid-dev libmount-dev libfuse3-dev fuse3
+  uuid-dev libblkid-dev libmount-dev liburing-dev libfuse3-dev fuse3
   libgtest-dev libgmock-dev
   acl attr diffutils e2fsprogs findutils mount util-linux
 )

@@ -5,6 +5,7 @@
 // "Since" is the minor version of the protocol, and the kernel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace rvmfs::protocol {
@@ -29,6 +30,7 @@ constexpr uint64_t kInitExt = 1ULL << 30;            // 7.36, Linux 5.17: there 
 constexpr uint64_t kDirectIoAllowMmap = 1ULL << 36;  // 7.39, Linux 6.6
 constexpr uint64_t kNoExportSupport = 1ULL << 38;    // 7.40, Linux 6.9
 constexpr uint64_t kAllowIdmap = 1ULL << 40;         // 7.41, Linux 6.12
+constexpr uint64_t kOverIoUring = 1ULL << 41;        // 7.42, Linux 6.14
 constexpr uint32_t kMinorOfFlags2 = 36;
 
 // In the header of a request: the kernel does not tell who asks (with kAllowIdmap, in requests that
@@ -87,5 +89,28 @@ struct StatxOut {
   uint64_t spare2[14];
 };
 static_assert(sizeof(StatxOut) == 288);
+
+// FUSE over io_uring (7.42): the commands of an IORING_OP_URING_CMD, what they carry in the second
+// half of their submission entry, and the headers of a slot (fuse_uring_req_header).
+constexpr uint32_t kRingRegister = 1;
+constexpr uint32_t kRingCommitAndFetch = 2;
+
+struct RingCommand {
+  uint64_t flags, commit_id;
+  uint16_t queue;
+  uint8_t padding[6];
+};
+static_assert(sizeof(RingCommand) == 24);
+
+struct RingHeaders {
+  std::byte in_out[128];     // fuse_in_header or fuse_out_header
+  std::byte operation[128];  // of a request: the struct of its operation
+  struct {
+    uint64_t flags, commit_id;
+    uint32_t payload_bytes, padding;
+    uint64_t reserved;
+  } entry;
+};
+static_assert(sizeof(RingHeaders) == 288);
 
 }  // namespace rvmfs::protocol

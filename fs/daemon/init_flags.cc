@@ -51,6 +51,7 @@ constexpr std::array kFeatures = {
     FeatureRow{Feature::direct_io_mmap, "direct_io_mmap", kDirectIoAllowMmap, 0,
                kDirectIoAllowMmap},
     FeatureRow{Feature::idmap, "idmap", kAllowIdmap, 0, kAllowIdmap},
+    FeatureRow{Feature::io_uring, "io_uring", kOverIoUring, 0, kOverIoUring},
     FeatureRow{Feature::fuseblk, "fuseblk", 0, 0, 0},
 };
 

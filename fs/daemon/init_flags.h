@@ -37,6 +37,7 @@ enum class Feature : uint8_t {
   setxattr_ext,    // an ACL that is set by a stranger to the group takes setgid away
   direct_io_mmap,  // mappings of files that bypass the cache (none of ours has to)
   idmap,           // idmapped mounts of the volume
+  io_uring,        // requests and replies over io_uring (ring.h)
   fuseblk,         // block devices are mounted as such, by root (not a matter of FUSE_INIT)
 };
 
@@ -67,6 +68,8 @@ class InitFlags {
   void edit_reply(std::span<std::byte> body) const;
 
   bool enabled(Feature feature) const;
+  // It is offered, but cannot be used here. Before edit_reply.
+  void give_up(Feature feature) { disabled_.add(feature); }
 
  private:
   uint64_t added_to_reply() const;

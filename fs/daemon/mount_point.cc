@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "fs/daemon/messages.h"
 #include "fs/daemon/mount_table.h"
@@ -27,6 +29,9 @@ namespace {
 constexpr const char* kFusermount = "fusermount3";
 constexpr int kCannotExecute = 127;
 constexpr const char* kReadaheadKib = "1024";
+
+constexpr auto kPatience = std::chrono::milliseconds(5000);
+constexpr auto kRetry = std::chrono::milliseconds(2);
 
 Error system_error(const char* what) { return Error{rvm::Errc::io, errno, 0, what}; }
 
@@ -83,6 +88,19 @@ Result<void> clear(const std::string& dead, bool any) {
   return unmount(dead, Detach::yes);
 }
 
+// Whether the daemon of the mount at this place is dead. The kernel says so with ENOTCONN; a moment
+// earlier, while it clears up, with other errors (the last two for requests over io_uring).
+bool is_dead_mount(const std::string& path) {
+  // statfs is always asked of the daemon; attributes may still be cached.
+  struct statfs volume {};
+  for (auto left = kPatience; left.count() > 0; left -= kRetry) {
+    if (statfs(path.c_str(), &volume) == 0) return false;
+    if (errno != ECONNABORTED && errno != ECANCELED && errno != EFAULT) break;
+    std::this_thread::sleep_for(kRetry);
+  }
+  return errno == ENOTCONN;
+}
+
 }  // namespace
 
 bool is_descriptor(const std::string& mount_point) {
@@ -91,9 +109,7 @@ bool is_descriptor(const std::string& mount_point) {
 
 Result<std::string> prepare_mount_point(const std::string& path, bool clear_dead) {
   if (is_descriptor(path)) return path;
-  // statfs is always asked of the daemon; attributes may still be cached.
-  struct statfs volume {};
-  if (statfs(path.c_str(), &volume) != 0 && errno == ENOTCONN) {
+  if (is_dead_mount(path)) {
     RVM_ASSIGN(const std::string dead, path_by_parent(path));
     RVM_TRY(clear(dead, clear_dead));
   }

@@ -10,6 +10,7 @@
 #include "fs/daemon/raw_request.h"
 #include "fs/daemon/reply.h"
 #include "fs/daemon/requester.h"
+#include "fs/daemon/ring_slot.h"
 
 namespace rvmfs {
 namespace {
@@ -19,8 +20,11 @@ constexpr size_t kPageBytes = 4096;
 // The reply has 32 bits for what was copied.
 constexpr uint64_t kCopyBytesMax = 1 << 30;
 
-// Each worker's own; pages that were never needed cost nothing.
+// Where the reply leaves from, if that is known; else each worker's own. Pages that were never
+// needed cost nothing.
 std::byte* read_buffer() {
+  static_assert(kReadBytesMax <= RingSlot::kPayloadBytes);
+  if (current_request().slot != nullptr) return current_request().slot->payload().data();
   struct Free {
     void operator()(std::byte* buffer) const { free(buffer); }
   };

@@ -67,7 +67,7 @@ int Placement::see(const fuse_in_header& request, bool lanes_closed) {
 
 void Placement::bind(pid_t thread, int cpu) {
   cpu_set_t set = allowed_;
-  if (cpu != kAnywhere) {
+  if (cpu != kAnywhere && CPU_ISSET(cpu, &allowed_)) {
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
   }

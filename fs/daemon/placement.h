@@ -35,6 +35,10 @@ class Placement {
   // not allow it, nobody is followed any more.
   void bind(pid_t thread, int cpu);
 
+  bool follows() const { return follows_; }
+  // Requests wait for a device at once: workers go where the scheduler wants them.
+  bool spreads() const { return spread_; }
+
   // Around the work on a request.
   void begin(const fuse_in_header& request);
   void end(const fuse_in_header& request);

@@ -19,9 +19,12 @@
 
 namespace rvmfs {
 
+class RingSlot;
+
 struct RawRequest {
-  int fd = -1;    // where the reply goes
-  int lane = -1;  // the CPU whose lane sends it (reply_lanes.h); -1: none does
+  int fd = -1;               // where the reply goes
+  int lane = -1;             // the CPU whose lane sends it (reply_lanes.h); -1: none does
+  RingSlot* slot = nullptr;  // whose buffer it is in, and takes the reply (ring_slot.h)
   fuse_in_header header{};
   std::span<const std::byte> body;  // behind the header
 

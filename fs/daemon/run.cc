@@ -96,7 +96,7 @@ class Mount {
     // Before anything is written: a device that something else has mounted is not touched.
     if (!options_.volume.read_only) RVM_TRY(claim_.take(options_.image));
     RVM_ASSIGN(std::shared_ptr<rvm::Device> image, open_image(options_));
-    device_ = make_announcing_device(std::move(image), Turns::pass_mine);
+    device_ = make_announcing_device(std::move(image), Session::about_to_wait);
     MountOptions mount_options = options_.volume;
     mount_options.count_lookups = true;
     const auto start = std::chrono::steady_clock::now();

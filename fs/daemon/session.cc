@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -88,7 +89,8 @@ Session::Session(SessionSettings settings, MountState& state)
       placement_(settings_.follow_caller),
       lanes_(watcher_),
       turns_(settings_.receivers, {[this](Turns::Seat& seat) { place(static_cast<Worker&>(seat)); },
-                                   [this] { spawn(); }}) {
+                                   [this] { spawn(); }}),
+      ring_(settings_.workers, placement_, watcher_, [this](RingSlot& slot) { serve_slot(slot); }) {
   watcher_.watch([this] { return turns_.look(); });
 }
 
@@ -130,9 +132,8 @@ Result<void> Session::attach() {
 }
 
 Result<void> Session::start() {
-  bool started = watcher_.start();
-  for (uint32_t i = 0; i < settings_.receivers; ++i) started = started && spawn();
-  if (!started) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
+  if (!watcher_.start() || !spawn())
+    return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
   return {};
 }
 
@@ -156,6 +157,7 @@ void Session::forget_attributes(fuse_ino_t inode) {
 void Session::stop() {
   stopping_ = true;
   turns_.close();
+  sideline_.close();
   // A worker that waits in read(2) is woken by a signal. The signal may come just before the read,
   // so it is sent again until the worker is gone.
   const timespec pause{0, kStopRetryNanoseconds};
@@ -172,6 +174,7 @@ void Session::stop() {
     }
     worker->thread.join();
   }
+  ring_.stop();
   watcher_.stop();
   lanes_.stop();
   const std::lock_guard lock(workers_mutex_);
@@ -194,6 +197,11 @@ bool Session::spawn() {
   turns_.join(self);
   workers_.push_back(std::move(worker));
   return true;
+}
+
+// The first one is there.
+void Session::spawn_receivers() {
+  for (uint32_t i = 1; i < settings_.receivers; ++i) spawn();
 }
 
 int Session::open_channel() {
@@ -223,13 +231,34 @@ void Session::serve(Worker& self) {
 
 void Session::receive_all(Worker& self, std::byte* buffer) {
   const int fd = open_channel();
+  while (turns_.take(self) && receive_next(self, fd, buffer)) {
+  }
+  if (fd != fuse_session_fd(fuse_)) close(fd);
+}
+
+bool Session::receive_next(Worker& self, int fd, std::byte* buffer) {
+  const bool is_beside_ring = ring_.carries();
+  if (is_beside_ring && settings_.follow_caller) {
+    home_ = ring_.cpu();
+    place(self);
+  }
+  if (is_beside_ring && !sideline_.await(fd)) return !stopping_;
+  if (!is_beside_ring && !agreed_) {
+    // Nothing may be read past the sideline once there is a ring: so look again when it comes.
+    pollfd event{fd, POLLIN, 0};
+    poll(&event, 1, -1);
+    if (ring_.carries()) return !stopping_;
+  }
   size_t bytes = 0;
-  while (turns_.take(self) && receive(fd, buffer, bytes)) {
+  const bool received = receive(fd, buffer, bytes);
+  if (is_beside_ring) sideline_.has_read();
+  if (received) {
     const Turns::Request request(turns_, self);
     watcher_.wake();
     dispatch(self, fd, buffer, bytes);
   }
-  if (fd != fuse_session_fd(fuse_)) close(fd);
+  if (is_beside_ring) sideline_.done();
+  return received;
 }
 
 bool Session::receive(int fd, std::byte* buffer, size_t& bytes) {
@@ -263,6 +292,38 @@ void Session::dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes) {
   placement_.begin(request.header);
   work(request, {buffer, bytes});
   placement_.end(request.header);
+}
+
+bool Session::takes_ring(int fd) {
+  const bool may = settings_.workers > 1 && !settings_.clone_fd;
+  if (may && state_.init.enabled(Feature::io_uring) && ring_.prepare(fd)) return true;
+  state_.init.give_up(Feature::io_uring);
+  return false;
+}
+
+void Session::serve_slot(RingSlot& slot) {
+  RawRequest request;
+  request.fd = fuse_session_fd(fuse_);
+  request.slot = &slot;
+  memcpy(&request.header, slot.request().data(), sizeof request.header);
+  request.body = slot.request().subspan(sizeof request.header);
+  if (takes_long(request)) Ring::about_to_wait();
+  placement_.begin(request.header);
+  // What was deleted before is free, and the last FORGETs come before the end.
+  const uint32_t operation = request.header.opcode;
+  if (operation == FUSE_STATFS || operation == FUSE_DESTROY) sideline_.drain(request.fd);
+  const uint64_t rounds = sideline_.rounds();
+  work(request, slot.request());
+  if (slot.error() == -ENOSPC) {
+    sideline_.drain(request.fd);
+    if (sideline_.rounds() != rounds) work(request, slot.request());
+  }
+  placement_.end(request.header);
+}
+
+void Session::about_to_wait() {
+  Turns::pass_mine();
+  Ring::about_to_wait();
 }
 
 // Binds a worker that is about to receive. It sleeps yet: a thread that runs would be moved at
@@ -300,7 +361,11 @@ ssize_t Session::send(int fd, iovec* parts, int count) {
   const std::span<const iovec> reply(parts, static_cast<size_t>(count));
   fuse_out_header header{};
   memcpy(&header, parts[0].iov_base, sizeof header);
-  if (header.unique != 0 && lanes_.send(current_request().lane, fd, reply)) return header.len;
+  if (header.unique != 0) {  // not a notification
+    const RawRequest& request = current_request();
+    if (request.slot != nullptr) return request.slot->reply(reply);
+    if (lanes_.send(request.lane, fd, reply)) return header.len;
+  }
   return writev(fd, parts, count);
 }
 
@@ -312,12 +377,17 @@ ssize_t Session::send_init_reply(int fd, iovec* parts, int count, MountState& st
                             state.init.is_reply(header.unique);
   if (!is_agreement) return writev(fd, parts, count);
   memcpy(&body, parts[1].iov_base, parts[1].iov_len);
+  Session& session = *state.session;
+  const bool takes_ring = session.takes_ring(fd);
   state.init.edit_reply({reinterpret_cast<std::byte*>(&body), parts[1].iov_len});
   iovec edited[2] = {parts[0], {&body, parts[1].iov_len}};
   const ssize_t result = writev(fd, edited, 2);
   if (result >= 0 && body.major == FUSE_KERNEL_VERSION) {
-    state.session->ready_ = true;
-    state.session->notify();
+    // What comes beside a ring is for one receiver, the one that is here.
+    if (!takes_ring || !session.ring_.enroll()) session.spawn_receivers();
+    session.agreed_ = true;
+    session.ready_ = true;
+    session.notify();
   }
   return result;
 }

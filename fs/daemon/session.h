@@ -8,7 +8,9 @@
 // Workers: as many as are busy with long requests at once, plus those that receive, up to a limit.
 // A worker whose turn it is (turns.h) reads a request into its own buffer, carries it out and
 // replies. Where it runs, and from which thread the reply is sent, is the matter of placement.h and
-// reply_lanes.h.
+// reply_lanes.h. Where the kernel allows it, requests come over io_uring, to other workers
+// (ring.h); then these ones only read what the kernel still sends over /dev/fuse: FORGET and
+// INTERRUPT.
 //
 // Life: mount -> start -> (ready) -> (ended) -> stop -> destructor. `ended` comes when the
 // filesystem was unmounted, or the connection was aborted, or stop() was called.
@@ -30,6 +32,8 @@
 #include "fs/daemon/placement.h"
 #include "fs/daemon/raw_request.h"
 #include "fs/daemon/reply_lanes.h"
+#include "fs/daemon/ring.h"
+#include "fs/daemon/sideline.h"
 #include "fs/daemon/state.h"
 #include "fs/daemon/turns.h"
 #include "fs/daemon/watcher.h"
@@ -73,6 +77,9 @@ class Session {
   // The kernel forgets the attributes of the inode, and replies under way that carry them.
   void forget_attributes(fuse_ino_t inode);
 
+  // The calling thread, if it is a worker at a request, may wait for long: somebody else receives.
+  static void about_to_wait();
+
   // Ends: requests that are being worked on are finished, then all workers are gone.
   void stop();
 
@@ -91,11 +98,15 @@ class Session {
   static ssize_t send_init_reply(int fd, iovec* parts, int count, MountState& state);
 
   bool spawn();  // false: the host gave no thread
+  void spawn_receivers();
   void serve(Worker& self);
   void receive_all(Worker& self, std::byte* buffer);
-  int open_channel();                                      // the descriptor for one worker
-  bool receive(int fd, std::byte* buffer, size_t& bytes);  // false: the session has ended
+  int open_channel();                                          // the descriptor for one worker
+  bool receive_next(Worker& self, int fd, std::byte* buffer);  // false: the session has ended
+  bool receive(int fd, std::byte* buffer, size_t& bytes);      // as well
   void dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes);
+  bool takes_ring(int fd);
+  void serve_slot(RingSlot& slot);
   void work(const RawRequest& request, std::span<std::byte> whole);
   void place(Worker& worker);
   void notify() const;
@@ -105,6 +116,7 @@ class Session {
   fuse_session* fuse_ = nullptr;
   bool mounted_ = false;
   int event_fd_ = -1;
+  std::atomic<bool> agreed_{false};  // INIT was answered, and whether there is a ring is decided
   std::atomic<bool> ready_{false};
   std::atomic<bool> ended_{false};
   std::atomic<bool> stopping_{false};
@@ -114,6 +126,8 @@ class Session {
   Watcher watcher_;
   ReplyLanes lanes_;
   Turns turns_;
+  Ring ring_;
+  Sideline sideline_;
   std::mutex workers_mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "disable=parallel_dirops", "disable=export_support", "disable=cache_symlinks",
                       "disable=tmpfile", "disable=statx", "disable=acl", "disable=setxattr_ext",
                       "disable=copy_range_64", "disable=direct_io_mmap", "disable=idmap",
-                      "workers=1", "clone_fd", "dirsync", "sync"),
+                      "disable=io_uring", "workers=1", "clone_fd", "dirsync", "sync"),
     [](const auto& info) {
       std::string name = info.param;
       for (char& c : name) c = c == '=' ? '_' : c;

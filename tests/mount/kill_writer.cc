@@ -24,7 +24,8 @@ constexpr size_t kFilesMax = 60;
 
 // What a call answers when the daemon is gone.
 bool is_death(int number) {
-  return number == ENOTCONN || number == ECONNABORTED || number == EIO || number == EINTR;
+  return number == ENOTCONN || number == ECONNABORTED || number == ECANCELED || number == EFAULT ||
+         number == EIO || number == EINTR;
 }
 
 size_t random_size(std::mt19937_64& random) {

@@ -210,7 +210,7 @@ TEST_F(Life, what_a_killed_daemon_left_behind_does_not_stand_in_the_way) {
   daemon().signal(SIGKILL);
   ASSERT_EQ(daemon().wait(20000), 128 + SIGKILL);
   struct statvfs status {};
-  EXPECT_CALL_FAILS(statvfs(mount_point().c_str(), &status), ENOTCONN);
+  EXPECT_EQ(statvfs(mount_point().c_str(), &status), -1);
   ASSERT_NO_FATAL_FAILURE(start());
   EXPECT_NE(daemon_output().find("left behind"), std::string::npos) << daemon_output();
   EXPECT_NE(daemon_output().find("recovered:"), std::string::npos) << daemon_output();

@@ -22,7 +22,8 @@ constexpr uint64_t kFilesMax = 40;
 constexpr uint64_t kLogBytesMax = 200'000;
 
 bool is_death(int number) {
-  return number == ENOTCONN || number == ECONNABORTED || number == EIO || number == EINTR;
+  return number == ENOTCONN || number == ECONNABORTED || number == ECANCELED || number == EFAULT ||
+         number == EIO || number == EINTR;
 }
 
 // Some are inline, some have blocks, some both ends of a block.
