@@ -140,13 +140,19 @@ CurrentRequest::CurrentRequest(const RawRequest& request) { current = &request; 
 
 CurrentRequest::~CurrentRequest() { current = &kNone; }
 
-bool takes_long(const RawRequest& request) {
+bool is_large(const RawRequest& request) {
   switch (request.header.opcode) {
     case FUSE_READ: {
       const auto in = request.in<fuse_read_in>();
       return in && in->size > kShortTransferBytes;
     }
     case FUSE_WRITE: return request.header.len > kShortTransferBytes;
+    default: return false;
+  }
+}
+
+bool takes_long(const RawRequest& request) {
+  switch (request.header.opcode) {
     case FUSE_FSYNC:
     case FUSE_FSYNCDIR:
     case protocol::kSyncfs:
@@ -155,7 +161,7 @@ bool takes_long(const RawRequest& request) {
     case protocol::kCopyFileRange64:
     case FUSE_IOCTL:
     case FUSE_DESTROY: return true;
-    default: return false;
+    default: return is_large(request);
   }
 }
 

@@ -53,6 +53,8 @@ class CurrentRequest {
 // Whether it may take so long that other requests should not wait for it. Small reads and writes
 // usually are served from the host's cache; if not, the device says so (announcing_device.h).
 bool takes_long(const RawRequest& request);
+// A READ or WRITE of so much that copying it takes longer than waking another CPU.
+bool is_large(const RawRequest& request);
 
 // Did the kernel ask to clear setuid, setgid and file capabilities with this WRITE or SETATTR?
 bool write_kills_suid_gid();

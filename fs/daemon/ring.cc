@@ -193,17 +193,17 @@ bool Ring::serve_next(Worker& self, RingSlot& slot) {
   self.requests.fetch_add(1, std::memory_order_relaxed);
   self.busy = true;
   watcher_.wake();
-  serve_(slot);
+  const bool anywhere = serve_(slot);
   if (pause.count() > 0 && placement_.follows()) std::this_thread::sleep_for(pause);
   self.busy = false;
   ++self.queue.waiting;
   mine_ = {};
-  place(self);
+  place(self, anywhere);
   return true;
 }
 
-void Ring::place(Worker& self) {
-  const int cpu = placement_.spreads() ? Placement::kAnywhere : self.queue.cpu;
+void Ring::place(Worker& self, bool anywhere) {
+  const int cpu = anywhere || placement_.spreads() ? Placement::kAnywhere : self.queue.cpu;
   if (std::exchange(self.cpu, cpu) != cpu && placement_.follows()) placement_.bind(0, cpu);
 }
 

@@ -7,7 +7,7 @@
 // share it, and programs on several CPUs are served at once. A worker that is about to take long
 // sees to it that its CPU has another one that waits for requests, up to a limit; the watcher does
 // if a worker has been at the same request for too long. Workers are not bound while many requests
-// wait for a device (placement.h).
+// wait for a device (placement.h), nor between large reads and writes.
 //
 // Life: prepare -> (the kernel is told) -> enroll -> (carries) -> stop.
 //
@@ -33,8 +33,9 @@ namespace rvmfs {
 
 class Ring {
  public:
-  // Carries out the request of the slot, and replies to it. Any of the workers.
-  using Serve = std::function<void(RingSlot&)>;
+  // Carries out the request of the slot, and replies to it. Any of the workers. Returns whether the
+  // next one of this kind had better be carried out on a CPU that is idle.
+  using Serve = std::function<bool(RingSlot&)>;
 
   // `workers`: for each CPU, at most. The watcher is not started yet.
   Ring(uint32_t workers, Placement& placement, Watcher& watcher, Serve serve);
@@ -92,7 +93,7 @@ class Ring {
   void serve_all(Worker& self, std::unique_ptr<RingSlot> slot);
   bool enroll_slot(Worker& self, RingSlot& slot);
   bool serve_next(Worker& self, RingSlot& slot);
-  void place(Worker& self);
+  void place(Worker& self, bool anywhere = false);
 
   static thread_local Mine mine_;
 

@@ -90,7 +90,8 @@ Session::Session(SessionSettings settings, MountState& state)
       lanes_(watcher_),
       turns_(settings_.receivers, {[this](Turns::Seat& seat) { place(static_cast<Worker&>(seat)); },
                                    [this] { spawn(); }}),
-      ring_(settings_.workers, placement_, watcher_, [this](RingSlot& slot) { serve_slot(slot); }) {
+      ring_(settings_.workers, placement_, watcher_,
+            [this](RingSlot& slot) { return serve_slot(slot); }) {
   watcher_.watch([this] { return turns_.look(); });
 }
 
@@ -301,7 +302,7 @@ bool Session::takes_ring(int fd) {
   return false;
 }
 
-void Session::serve_slot(RingSlot& slot) {
+bool Session::serve_slot(RingSlot& slot) {
   RawRequest request;
   request.fd = fuse_session_fd(fuse_);
   request.slot = &slot;
@@ -319,6 +320,7 @@ void Session::serve_slot(RingSlot& slot) {
     if (sideline_.rounds() != rounds) work(request, slot.request());
   }
   placement_.end(request.header);
+  return is_large(request);
 }
 
 void Session::about_to_wait() {

@@ -106,7 +106,7 @@ class Session {
   bool receive(int fd, std::byte* buffer, size_t& bytes);      // as well
   void dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes);
   bool takes_ring(int fd);
-  void serve_slot(RingSlot& slot);
+  bool serve_slot(RingSlot& slot);
   void work(const RawRequest& request, std::span<std::byte> whole);
   void place(Worker& worker);
   void notify() const;

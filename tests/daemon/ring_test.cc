@@ -21,7 +21,10 @@ class RingWithoutAMount : public testing::Test {
  protected:
   Placement placement_{true};
   Watcher watcher_;
-  Ring ring_{4, placement_, watcher_, [](RingSlot&) { FAIL() << "a request, from nowhere"; }};
+  Ring ring_{4, placement_, watcher_, [](RingSlot&) -> bool {
+               ADD_FAILURE() << "a request, from nowhere";
+               return false;
+             }};
   const int fd_ = memfd_create("no /dev/fuse", MFD_CLOEXEC);
   void SetUp() override {
     signal(kWakeSignal, [](int) {});  // as prepare_signals() does for the daemon
