@@ -21,6 +21,7 @@ namespace rvmfs {
 template <typename T>
 Result<T> VolumeCore::attempt_write_(const std::function<Result<T>(Operation&)>& body) {
   std::unique_lock lock(meta_lock);
+  rvm::Tree::Memory memory(*tree);
   Operation operation{rvm->begin(), now(), {}};
   Result<T> result = body(operation);
   if (!result) return result;  // the transaction aborts while the lock is still held

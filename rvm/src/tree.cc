@@ -45,21 +45,66 @@ Result<format::TreeRoot> TreeOps::root() const {
   return *found;
 }
 
-Result<TreeLeaf> TreeOps::descend(Key key) const {
+bool TreeOps::recall(Key key, TreeLeaf& leaf, TreePath& path) const {
+  const Tree::Memory& memory = *tree.memory_;
+  for (uint32_t i = 0; i < memory.used_; ++i) {
+    const Tree::Memory::Way& way = memory.ways_[i];
+    if ((way.has_previous && key < way.lower) || (way.has_next && key >= way.next)) continue;
+    leaf.has_previous = way.has_previous;
+    leaf.has_next = way.has_next;
+    leaf.lower = way.lower;
+    leaf.next = way.next;
+    path.height = way.height;
+    for (uint32_t level = 0; level < way.height; ++level) {
+      path.steps[level] = {way.steps[level].node, way.steps[level].index};
+    }
+    return true;
+  }
+  return false;
+}
+
+void TreeOps::remember(const TreeLeaf& leaf, const TreePath& path) const {
+  Tree::Memory& memory = *tree.memory_;
+  const bool is_full = memory.used_ == Tree::Memory::kWays;
+  const uint32_t place = is_full ? memory.oldest_ : memory.used_++;
+  if (is_full) memory.oldest_ = (place + 1) % Tree::Memory::kWays;
+  Tree::Memory::Way& way = memory.ways_[place];
+  way.has_previous = leaf.has_previous;
+  way.has_next = leaf.has_next;
+  way.lower = leaf.lower;
+  way.next = leaf.next;
+  way.height = path.height;
+  for (uint32_t level = 0; level < path.height; ++level) {
+    way.steps[level] = {path.steps[level].node, path.steps[level].index};
+  }
+}
+
+void TreeOps::forget_ways() const {
+  if (tree.memory_ != nullptr) tree.memory_->used_ = tree.memory_->oldest_ = 0;
+}
+
+Result<void> TreeOps::walk(Key key, TreeLeaf& leaf, TreePath& path) const {
+  const bool remembers = tree.memory_ != nullptr;
+  if (remembers && recall(key, leaf, path)) {
+    RVM_ASSIGN(leaf.node, load_node(space(), path.steps[0].node, 0));
+    return {};
+  }
   RVM_ASSIGN(const format::TreeRoot top, root());
-  TreeLeaf leaf;
+  path.height = top.height;
   uint64_t offset = top.root;
   for (uint32_t level = top.height - 1;; --level) {
     RVM_ASSIGN(const Node node, load_node(space(), offset, level));
+    path.steps[level] = {offset, 0};
     if (level == 0) {
       if (node.count() == 0 && top.height > 1) return empty_leaf(node);
       leaf.node = node;
-      return leaf;
+      break;
     }
     const uint32_t index = node.child_for(key);
     if (index == kCellOutside) return damaged_cell(node);
     const InnerCell* cell = node.inner_cell(index);
     if (cell == nullptr) return damaged_cell(node);
+    path.steps[level].index = index;
     if (index > 0) {
       leaf.has_previous = true;
       leaf.lower = {cell->key_high, cell->key_low};
@@ -71,26 +116,21 @@ Result<TreeLeaf> TreeOps::descend(Key key) const {
     }
     offset = cell->child;
   }
+  if (remembers) remember(leaf, path);
+  return {};
+}
+
+Result<TreeLeaf> TreeOps::descend(Key key) const {
+  TreeLeaf leaf;
+  TreePath path;
+  RVM_TRY(walk(key, leaf, path));
+  return leaf;
 }
 
 Result<Node> TreeOps::descend(Key key, TreePath& path) const {
-  RVM_ASSIGN(const format::TreeRoot top, root());
-  path.height = top.height;
-  uint64_t offset = top.root;
-  for (uint32_t level = top.height - 1;; --level) {
-    RVM_ASSIGN(const Node node, load_node(space(), offset, level));
-    path.steps[level] = {offset, 0};
-    if (level == 0) {
-      if (node.count() == 0 && top.height > 1) return empty_leaf(node);
-      return node;
-    }
-    const uint32_t index = node.child_for(key);
-    if (index == kCellOutside) return damaged_cell(node);
-    const InnerCell* cell = node.inner_cell(index);
-    if (cell == nullptr) return damaged_cell(node);
-    path.steps[level].index = index;
-    offset = cell->child;
-  }
+  TreeLeaf leaf;
+  RVM_TRY(walk(key, leaf, path));
+  return leaf.node;
 }
 
 Result<void> Tree::create(Transaction& tx) { return TreeOps{*this}.create(tx); }

@@ -32,6 +32,7 @@ Error damaged_cell(const Node& node) {
 }  // namespace
 
 Result<void> TreeOps::set_root(Transaction& tx, uint64_t node, uint32_t height) const {
+  forget_ways();
   RVM_ASSIGN(format::TreeRoot * top, space().modify(tx, Ref<format::TreeRoot>{root_offset()}));
   *top = {.root = node, .height = height, .reserved = 0};
   return {};
@@ -103,6 +104,7 @@ Result<void> TreeOps::insert_cell(Transaction& tx, TreePath& path, uint32_t leve
   RVM_ASSIGN(const Node node, load_node(space(), path.steps[level].node, level));
   if (cell.size + kSlotBytes <= node.free_bytes()) return editor.insert(node, index, cell.view());
 
+  forget_ways();
   if (level + 1 == path.height) RVM_TRY(add_root(tx, path));
   RVM_ASSIGN(const uint64_t page, pool().allocate(tx));
   RVM_ASSIGN(const Node right, editor.init(page, level));
@@ -197,6 +199,7 @@ Result<void> TreeOps::shrink_root(Transaction& tx, Node top) const {
   const uint32_t level_before = top.level();
   uint32_t level = level_before;
   while (level > 0 && top.count() == 1) {
+    forget_ways();
     const InnerCell* cell = top.inner_cell(0);
     if (cell == nullptr) return damaged_cell(top);
     const uint64_t child = cell->child;
@@ -205,6 +208,7 @@ Result<void> TreeOps::shrink_root(Transaction& tx, Node top) const {
     RVM_ASSIGN(top, load_node(space(), child, level));
   }
   if (level > 0 && top.count() == 0) {
+    forget_ways();
     RVM_TRY(NodeEditor(space(), tx).init(top.offset, 0));
     level = 0;
   }
@@ -216,6 +220,7 @@ Result<void> TreeOps::shrink_root(Transaction& tx, Node top) const {
 // one.
 Result<void> TreeOps::drop_empty(Transaction& tx, const Node& parent, uint32_t index,
                                  const Node& empty) const {
+  forget_ways();
   NodeEditor editor(space(), tx);
   if (index > 0 || parent.count() == 1) {
     RVM_TRY(editor.remove(parent, index));
@@ -276,6 +281,7 @@ Result<void> TreeOps::merge(Transaction& tx, const Node& parent, uint32_t left_i
   if (left.offset == right.offset) {
     return damaged_node(parent.offset, "two tree cells lead to one node");
   }
+  forget_ways();
   NodeEditor editor(space(), tx);
   uint64_t freed = right.offset;
   if (left.used_bytes() >= right.used_bytes()) {

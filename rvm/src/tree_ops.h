@@ -41,6 +41,8 @@ struct TreeOps {
   Result<format::TreeRoot> root() const;
   Result<TreeLeaf> descend(Key key) const;
   Result<Node> descend(Key key, TreePath& path) const;
+  // What is remembered (Tree::Memory) is not true any more: nodes come, go, or move.
+  void forget_ways() const;
 
   Result<void> set_root(Transaction& tx, uint64_t node, uint32_t height) const;
   Result<void> create(Transaction& tx) const;
@@ -50,6 +52,9 @@ struct TreeOps {
   Result<void> erase(Transaction& tx, Key key) const;
 
  private:
+  Result<void> walk(Key key, TreeLeaf& leaf, TreePath& path) const;
+  bool recall(Key key, TreeLeaf& leaf, TreePath& path) const;
+  void remember(const TreeLeaf& leaf, const TreePath& path) const;
   Result<void> destroy_below(Transaction& tx, uint64_t node, uint32_t level) const;
   Result<void> insert_cell(Transaction& tx, TreePath& path, uint32_t level, uint32_t index,
                            const CellImage& cell) const;

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "rvm/tree.h"
@@ -41,11 +42,14 @@ uint64_t new_seed() {
 class TreeAgainstModel : public testing::TestWithParam<Profile> {
  protected:
   TreeAgainstModel() : seed_(new_seed()), random_(seed_) {
+    find_tree();
     world_.commit([&](Transaction& tx) { must(tree().create(tx)); });
     pages_at_start_ = world_.pages_used();
   }
 
-  Tree tree() { return Tree(*world_.pool, kRoot); }
+  Tree& tree() { return *tree_; }
+  // As the world has it now.
+  void find_tree() { tree_.emplace(*world_.pool, kRoot); }
   uint64_t pick(uint64_t below) { return random_() % below; }
   Key random_key() { return {pick(GetParam().keys_high), pick(GetParam().keys_low)}; }
   // Mostly short, sometimes of any length.
@@ -105,8 +109,7 @@ class TreeAgainstModel : public testing::TestWithParam<Profile> {
   }
 
   void compare(const Model& model) {
-    Tree walked = tree();
-    Tree::Cursor cursor(walked);
+    Tree::Cursor cursor(tree());
     auto expected = model.begin();
     for (must(cursor.seek({0, 0})); cursor.valid(); must(cursor.next()), ++expected) {
       ASSERT_NE(expected, model.end());
@@ -133,7 +136,19 @@ class TreeAgainstModel : public testing::TestWithParam<Profile> {
     }
   }
 
+  // A transaction of many operations, with a memory or without. Looks at the tree in between.
+  void run(Transaction& tx, Model& model, unsigned erase_percent, bool with_memory) {
+    std::optional<Tree::Memory> memory;
+    if (with_memory) memory.emplace(tree());
+    for (int i = 0; i < 60 && !HasFailure(); ++i) {
+      one_operation(tx, model, erase_percent);
+      for (int j = 0; with_memory && j < 3; ++j) compare_at(model, random_key());
+    }
+    if (with_memory && pick(20) == 0) compare(model);
+  }
+
   World world_;
+  std::optional<Tree> tree_;
   uint64_t seed_;
   std::mt19937_64 random_;
   uint64_t pages_at_start_ = 0;
@@ -147,18 +162,20 @@ TEST_P(TreeAgainstModel, agrees_after_every_transaction_and_leaves_no_page_behin
         round / 40 % 2 == 0 ? GetParam().erase_percent : 100 - GetParam().erase_percent;
     Model after = model;
     Transaction tx = world_.rvm->begin();
-    for (int i = 0; i < 60 && !HasFailure(); ++i) one_operation(tx, after, erase_percent);
+    run(tx, after, erase_percent, round % 2 == 1);
     if (pick(5) == 0) {
       must(tx.abort());
     } else {
       must(tx.end(rvm::Commit::no_flush));
       model = std::move(after);
     }
-    if (round % 100 == 99) world_.reopen();
+    if (round % 100 == 99) {
+      world_.reopen();
+      find_tree();
+    }
     if (round % 10 == 0) {
       compare(model);
-      Tree checked = tree();
-      const TreeShape shape = check_tree(checked, world_);
+      const TreeShape shape = check_tree(tree(), world_);
       ASSERT_EQ(shape.entries, model.size());
       ASSERT_EQ(world_.pages_used(), pages_at_start_ - 1 + shape.pages);
     }

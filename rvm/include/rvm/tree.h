@@ -89,12 +89,42 @@ class Tree {
     Key bound_;  // lower bound of the next leaf
   };
 
+  // While it lives, the tree remembers the leaves that searches led to, and searches for keys of
+  // these leaves begin there instead of at the root: one operation looks at few leaves many times.
+  // For a thread that has the tree for itself (no reads in parallel), within one transaction, and
+  // only if nobody changes the tree by another Tree object meanwhile. One at a time.
+  class Memory {
+   public:
+    explicit Memory(Tree& tree) : tree_(tree) { tree_.memory_ = this; }
+    ~Memory() { tree_.memory_ = nullptr; }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+
+   private:
+    friend struct TreeOps;
+    struct Way {
+      Key lower, next;  // the leaf's keys, as far as it has neighbours
+      bool has_previous, has_next;
+      uint32_t height;
+      struct {
+        uint64_t node;
+        uint32_t index;
+      } steps[format::kTreeHeightMax];
+    };
+    static constexpr uint32_t kWays = 6;
+
+    Tree& tree_;
+    uint32_t used_ = 0, oldest_ = 0;
+    Way ways_[kWays];
+  };
+
   PagePool& pool() { return pool_; }
 
  private:
   friend struct TreeOps;  // rvm/src/tree_ops.h
   PagePool& pool_;
   uint64_t root_offset_;
+  Memory* memory_ = nullptr;
 };
 
 }  // namespace rvm
