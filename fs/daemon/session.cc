@@ -365,7 +365,9 @@ ssize_t Session::send(int fd, iovec* parts, int count) {
   memcpy(&header, parts[0].iov_base, sizeof header);
   if (header.unique != 0) {  // not a notification
     const RawRequest& request = current_request();
-    if (request.slot != nullptr) return request.slot->reply(reply);
+    // (libfuse may also answer an INTERRUPT that came before.)
+    const bool is_for_slot = request.slot != nullptr && header.unique == request.header.unique;
+    if (is_for_slot) return request.slot->reply(reply);
     if (lanes_.send(request.lane, fd, reply)) return header.len;
   }
   return writev(fd, parts, count);

@@ -48,7 +48,8 @@ void Sideline::done() {
 }
 
 void Sideline::drain(int fd) {
-  while (!closed_ && (readable(fd, 0) || busy_ > 0)) {
+  const uint64_t end = rounds_ + kRoundsMax;
+  while (!closed_ && rounds_ < end && (readable(fd, 0) || busy_ > 0)) {
     {
       const std::lock_guard lock(mutex_);
       hurried_ = true;

@@ -29,7 +29,9 @@ class Sideline {
   void has_read() { reading_.unlock(); }
   void done();
 
-  // Everything that the kernel had sent by now has been worked on when it returns.
+  // Everything that the kernel had sent by now has been worked on when it returns. What comes later
+  // does not hold it up: one read takes all FORGETs that are there, so a few rounds are enough.
+  static constexpr uint64_t kRoundsMax = 8;
   void drain(int fd);
   // How often something has been worked on so far.
   uint64_t rounds() const { return rounds_; }
