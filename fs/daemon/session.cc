@@ -133,8 +133,8 @@ Result<void> Session::attach() {
 }
 
 Result<void> Session::start() {
-  if (!watcher_.start() || !spawn())
-    return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
+  const bool started = watcher_.start() && spawn();
+  if (!started) return Error{rvm::Errc::out_of_memory, EAGAIN, 0, "cannot start a thread"};
   return {};
 }
 
@@ -239,7 +239,7 @@ void Session::receive_all(Worker& self, std::byte* buffer) {
 
 bool Session::receive_next(Worker& self, int fd, std::byte* buffer) {
   const bool is_beside_ring = ring_.carries();
-  if (is_beside_ring && settings_.follow_caller) {
+  if (follows_ring()) {
     home_ = ring_.cpu();
     place(self);
   }
@@ -285,7 +285,7 @@ void Session::dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes) {
   request.fd = fd;
   memcpy(&request.header, buffer, sizeof request.header);
   request.body = {buffer + sizeof(fuse_in_header), bytes - sizeof(fuse_in_header)};
-  const int cpu = placement_.see(request.header, lanes_.closed());
+  const int cpu = follows_ring() ? ring_.cpu() : placement_.see(request.header, lanes_.closed());
   home_ = cpu;
   if (settings_.workers == 1) place(self);
   if (self.cpu != cpu || takes_long(request)) turns_.pass(self);

@@ -106,6 +106,8 @@ class Session {
   bool receive(int fd, std::byte* buffer, size_t& bytes);      // as well
   void dispatch(Worker& self, int fd, std::byte* buffer, size_t bytes);
   bool takes_ring(int fd);
+  // What is read beside the ring is worked on where the requests of the ring come from.
+  bool follows_ring() const { return settings_.follow_caller && ring_.carries(); }
   bool serve_slot(RingSlot& slot);
   void work(const RawRequest& request, std::span<std::byte> whole);
   void place(Worker& worker);
